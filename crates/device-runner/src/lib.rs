@@ -1,0 +1,55 @@
+//! What all platforms share between a client's call and a chip.
+//!
+//! **Owns:** device addresses ([`DevPtr`]), tracked memory ([`Memory`]), the three arenas
+//! ([`StaticArenas`]), content-keyed caches ([`ContentCache`]), the callable registry, the typed phases
+//! of a run ([`PreparedRun`], [`ActiveRun`], [`RunOutcome`]), the thread binding, and the
+//! [`ResourceReport`]. It defines the three seams everything else plugs into: [`Arch`] (which chip),
+//! [`Device`] (what executes) and [`RuntimeVariant`] (how graphs are made).
+//!
+//! **Must not know:** which chip, which device, or which variant it is driving.
+//!
+//! Who checks what: this crate checks ids, ranges and life-cycle order before a device sees them; a
+//! [`Device`] checks addresses and sizes; a [`RuntimeVariant`] checks graphs.
+#![forbid(unsafe_code)]
+
+mod arch;
+mod arena;
+mod binding;
+mod cache;
+mod callable;
+mod dev_ptr;
+mod device;
+mod error;
+mod guarded;
+pub mod host_api;
+mod kernel;
+mod life;
+mod memory;
+mod phases;
+mod program;
+mod registry;
+mod report;
+mod runner;
+mod stall;
+mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod variant;
+
+pub use arch::{Arch, CoreId, Limits, Register, Topology};
+pub use arena::{ArenaSizes, StaticArenas};
+pub use binding::{BindGuard, current_runner};
+pub use cache::{CacheRef, Content, ContentCache};
+pub use callable::{CallableSource, KernelTable, OrchestrationSource};
+pub use dev_ptr::DevPtr;
+pub use device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
+pub use error::{DeviceError, RunnerError, VariantError};
+pub use kernel::{KernelContext, KernelFault, KernelHandle, KernelSource, LaunchKernel, NativeKernel};
+pub use memory::{DevBuffer, Memory};
+pub use phases::{ActiveRun, PreparedRun, RunOutcome};
+pub use program::{Cores, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId};
+pub use registry::{CallableId, DlopenCounts};
+pub use report::ResourceReport;
+pub use runner::DeviceRunner;
+pub use stall::{RunningTask, Stall, WaitingTask};
+pub use variant::{BoundRun, Orchestration, RunContext, RuntimeVariant};

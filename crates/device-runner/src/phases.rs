@@ -1,0 +1,164 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::arch::Topology;
+use crate::callable::Callable;
+use crate::device::{DeviceOutcome, DeviceRun, Launch};
+use crate::error::{DeviceError, RunnerError};
+use crate::life::Ticket;
+use crate::program::DeviceTime;
+use crate::runner::{DeviceRunner, LaunchSlot};
+use crate::variant::BoundRun;
+
+/// A run whose graph is built and whose inputs are staged.
+///
+/// `'a` is the borrow of the arguments: host memory they name must stay valid until the run is finished
+/// or dropped. Dropping it releases everything.
+pub struct PreparedRun<'a> {
+    parts: Parts,
+    _args: PhantomData<&'a ()>,
+}
+
+/// A run on the device. Dropping it stops the run, copies nothing back and releases everything.
+pub struct ActiveRun<'a> {
+    // Declared first, so that it is dropped first: the device stops before its memory goes.
+    device_run: Option<Box<dyn DeviceRun>>,
+    outcome: Option<Result<DeviceOutcome, RunnerError>>,
+    slot: LaunchSlot,
+    parts: Parts,
+    _args: PhantomData<&'a ()>,
+}
+
+struct Parts {
+    bound: Box<dyn BoundRun>,
+    // Keeps kernels and orchestration alive even if the callable is unregistered meanwhile.
+    callable: Arc<Callable>,
+    // Dropped behind what it stands for: a runner without runs holds nothing of any run.
+    ticket: Ticket,
+    runner: Arc<DeviceRunner>,
+    topology: Topology,
+    aicpu_threads: u32,
+    started: Instant,
+}
+
+/// How a run ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunOutcome {
+    /// Wall clock of the whole run: from the start of prepare to the end of finish.
+    pub host_wall: Duration,
+    /// Time on the device's own clock, from the launch to the end of the last task.
+    pub device_wall: Duration,
+    /// The same in ticks of the chip's system counter: 50 MHz on a2a3, 1 GHz on a5.
+    pub device_ticks: u64,
+    /// Tasks that ran.
+    pub tasks: u64,
+    /// Clusters the run had.
+    pub block_dim: u32,
+}
+
+impl<'a> PreparedRun<'a> {
+    pub(crate) fn new(
+        bound: Box<dyn BoundRun>,
+        callable: Arc<Callable>,
+        ticket: Ticket,
+        runner: Arc<DeviceRunner>,
+        topology: Topology,
+        aicpu_threads: u32,
+        started: Instant,
+    ) -> Self {
+        let parts = Parts { bound, callable, ticket, runner, topology, aicpu_threads, started };
+        Self { parts, _args: PhantomData }
+    }
+
+    /// Starts the run and returns at once.
+    ///
+    /// # Errors
+    /// [`DeviceError::Busy`] while another run of this runner is on the device.
+    pub fn launch(self) -> Result<ActiveRun<'a>, RunnerError> {
+        let slot = LaunchSlot::claim(&self.parts.runner)?;
+        self.launch_in(slot)
+    }
+
+    /// Starts the run as soon as no other is on the device.
+    pub(crate) fn launch_when_free(self) -> Result<ActiveRun<'a>, RunnerError> {
+        let slot = LaunchSlot::wait(&self.parts.runner)?;
+        self.launch_in(slot)
+    }
+
+    fn launch_in(mut self, slot: LaunchSlot) -> Result<ActiveRun<'a>, RunnerError> {
+        let runner = Arc::clone(&self.parts.runner);
+        runner.check_usable()?;
+        let _guard = runner.bind()?;
+        let launch = Launch {
+            topology: self.parts.topology,
+            aicpu_threads: self.parts.aicpu_threads,
+            kernels: self.parts.callable.kernels.kernels().to_vec(),
+            program: self.parts.bound.take_program(),
+        };
+        let device_run = runner.device().launch(launch).map_err(|error| runner.note(error))?;
+        runner.count_launch(&self.parts.callable);
+        Ok(ActiveRun {
+            device_run: Some(device_run),
+            outcome: None,
+            slot,
+            parts: self.parts,
+            _args: PhantomData,
+        })
+    }
+}
+
+impl ActiveRun<'_> {
+    /// Whether the run has ended on the device; never blocks.
+    pub fn poll(&mut self) -> bool {
+        self.device_run.as_mut().is_none_or(|run| run.poll())
+    }
+
+    /// Blocks until the run has ended on the device; how it ended is told by [`finish`](Self::finish).
+    pub fn wait(&mut self) {
+        if let Some(run) = self.device_run.take() {
+            self.outcome = Some(run.wait().map_err(|error| self.parts.runner.note(error)));
+        }
+    }
+
+    /// Waits for the end, copies results back and releases everything.
+    ///
+    /// # Errors
+    /// What ended the run early; nothing is copied back then.
+    pub fn finish(mut self) -> Result<RunOutcome, RunnerError> {
+        self.wait();
+        let _guard = self.parts.runner.bind_always();
+        let outcome = self.outcome.take().unwrap_or(Err(DeviceError::Cancelled.into()))?;
+        let tasks = outcome.program.completed();
+        let device_wall = Duration::from_nanos(outcome.device_wall_ns);
+        let device_ticks = self.parts.runner.arch().limits().ticks(DeviceTime(outcome.device_wall_ns));
+        let Parts { bound, callable, ticket, topology, started, .. } = self.parts;
+        let finished = bound.finish(outcome.program);
+        // Results may lie in the pooled arenas: the next run has to wait for the copies.
+        drop(self.slot);
+        drop(callable);
+        drop(ticket);
+        finished?;
+        Ok(RunOutcome {
+            host_wall: started.elapsed(),
+            device_wall,
+            device_ticks,
+            tasks,
+            block_dim: topology.block_dim(),
+        })
+    }
+}
+
+impl fmt::Debug for PreparedRun<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedRun").field("bound", &self.parts.bound).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ActiveRun<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveRun").field("device_run", &self.device_run).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+use std::any::Any;
+use std::fmt;
+
+use task_interface::{CoreType, RUNTIME_MAX_ARGS};
+
+use crate::arch::{CoreId, Topology};
+use crate::dev_ptr::DevPtr;
+use crate::stall::WaitingTask;
+
+/// Position of a task in its graph; also its token on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub u64);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {}", self.0)
+    }
+}
+
+/// A point on the device's own clock, in nanoseconds since the launch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceTime(pub u64);
+
+/// The device half of a runtime variant: the AICPU program as a state machine.
+///
+/// It decides *what* runs *where*; whoever drives it (the simulator's engine) decides *how* a core runs
+/// a kernel. All calls come under one lock, so an implementation needs none of its own.
+pub trait DeviceProgram: Send {
+    /// Picks a task that may start now and an idle core for it; `None` when there is none.
+    ///
+    /// The task then counts as started and the core as busy.
+    fn next(&mut self, cores: &dyn Cores) -> Option<Dispatch>;
+
+    /// Whether [`next`](Self::next) would find something.
+    fn has_startable(&self, cores: &dyn Cores) -> bool;
+
+    /// A started task has finished at `at`.
+    fn complete(&mut self, task: TaskId, at: DeviceTime);
+
+    /// Whether nothing is left to start or to wait for.
+    fn is_done(&self) -> bool;
+
+    /// Tasks that have finished so far.
+    fn completed(&self) -> u64;
+
+    /// Every task that has not started, with what it waits for; called only to report a stall.
+    fn waiting(&self) -> Vec<WaitingTask>;
+
+    /// Gives the program back to its variant after a run.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// What a [`DeviceProgram`] may ask of the chip's cores.
+pub trait Cores {
+    /// The launch's cores.
+    fn topology(&self) -> Topology;
+
+    /// Whether a core of this type is idle.
+    fn has_idle(&self, core_type: CoreType) -> bool;
+
+    /// The idle core of this type that has been free for longest on the device clock.
+    fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore>;
+}
+
+/// An idle core and since when it is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleCore {
+    /// The core.
+    pub core: CoreId,
+    /// Device time at which its last task ended.
+    pub free_at: DeviceTime,
+}
+
+/// One task on its way to one core.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The task.
+    pub task: TaskId,
+    /// Index into the kernels of the [`Launch`](crate::Launch).
+    pub kernel: u32,
+    /// Where it runs.
+    pub core: CoreId,
+    /// Device time at which its last predecessor ended.
+    pub ready_at: DeviceTime,
+    /// What the kernel is called with.
+    pub args: KernelArgs,
+}
+
+/// The argument array of a kernel.
+#[derive(Clone, Debug)]
+pub enum KernelArgs {
+    /// Sixteen slots by value (`spec/public-abi.md`, section E.2); each call gets its own copy.
+    Inline([u64; RUNTIME_MAX_ARGS]),
+    /// An array that lives in device memory.
+    Device(DevPtr),
+}

@@ -1,0 +1,83 @@
+use std::fmt;
+use std::sync::Arc;
+
+use task_interface::ChipStorageTaskArgs;
+
+use crate::arch::Topology;
+use crate::callable::{KernelTable, OrchestrationSource};
+use crate::error::VariantError;
+use crate::memory::Memory;
+use crate::program::DeviceProgram;
+
+/// A way to make task graphs: the host half, and the device half it hands over.
+pub trait RuntimeVariant: fmt::Debug + Send + Sync {
+    /// Its name as in paths and on command lines, for example `host_build_graph`.
+    fn name(&self) -> &'static str;
+
+    /// Tells orchestration objects apart before their bytes are compared (build id, or a hash).
+    fn fingerprint(&self, object: &[u8]) -> u64;
+
+    /// Opens the orchestration of one callable; each callable has its own.
+    ///
+    /// Called with the runner bound to the calling thread.
+    ///
+    /// # Errors
+    /// [`VariantError::Load`] or [`VariantError::WrongKind`].
+    fn open(&self, source: &OrchestrationSource) -> Result<Box<dyn Orchestration>, VariantError>;
+}
+
+/// The opened orchestration of one callable.
+pub trait Orchestration: fmt::Debug + Send + Sync {
+    /// Whether opening it loaded a shared object on the host (counted, see
+    /// [`DlopenCounts`](crate::DlopenCounts)).
+    fn loaded_on_host(&self) -> bool;
+
+    /// Whether its first run loads a shared object on the device (counted likewise).
+    fn loads_on_device(&self) -> bool;
+
+    /// Builds what one run needs: graph, staged tensors, arenas.
+    ///
+    /// Called with the runner bound to the calling thread.
+    ///
+    /// # Errors
+    /// [`VariantError`]; everything taken so far is given back.
+    fn bind(
+        &self,
+        context: &RunContext<'_>,
+        args: &ChipStorageTaskArgs,
+    ) -> Result<Box<dyn BoundRun>, VariantError>;
+}
+
+/// What a variant may use while it builds a run.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RunContext<'a> {
+    /// Device memory.
+    pub memory: &'a Arc<Memory>,
+    /// The callable's kernels.
+    pub kernels: &'a KernelTable,
+    /// The cores the run will have.
+    pub topology: Topology,
+}
+
+impl<'a> RunContext<'a> {
+    /// The context of one run.
+    #[must_use]
+    pub fn new(memory: &'a Arc<Memory>, kernels: &'a KernelTable, topology: Topology) -> Self {
+        Self { memory, kernels, topology }
+    }
+}
+
+/// One run's resources. Dropping it gives all of them back and copies nothing; that may happen on any
+/// thread and without a runner bound to it, and must not panic.
+pub trait BoundRun: fmt::Debug + Send {
+    /// The device half; called once, before the launch.
+    fn take_program(&mut self) -> Box<dyn DeviceProgram>;
+
+    /// Ends a run that went well: copies results back and releases everything. Called with the runner bound
+    /// to the calling thread.
+    ///
+    /// # Errors
+    /// [`VariantError`]; everything is released all the same.
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<(), VariantError>;
+}
