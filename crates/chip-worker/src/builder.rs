@@ -1,0 +1,109 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use device_runner::{Device, DeviceRunner, RuntimeVariant};
+use host_build_graph::HostBuildGraph;
+
+use crate::error::WorkerError;
+use crate::platform::{Platform, RuntimeKind};
+use crate::worker::ChipWorker;
+
+/// What a worker will be made of, see [`ChipWorker::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ChipWorkerBuilder {
+    platform: Platform,
+    runtime: RuntimeKind,
+    device: u32,
+    watchdog: Option<Duration>,
+    permits: Option<usize>,
+    memory_capacity: Option<u64>,
+}
+
+/// No kernel takes that long on purpose; a slow machine may well take a hundredth of it.
+const DEFAULT_WATCHDOG: Duration = Duration::from_secs(60);
+
+impl Default for ChipWorkerBuilder {
+    fn default() -> Self {
+        Self {
+            platform: Platform::A2a3Sim,
+            runtime: RuntimeKind::HostBuildGraph,
+            device: 0,
+            watchdog: Some(DEFAULT_WATCHDOG),
+            permits: None,
+            memory_capacity: None,
+        }
+    }
+}
+
+impl ChipWorkerBuilder {
+    /// The chip and what executes for it; a2a3 in simulation unless set.
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.platform = platform;
+        self
+    }
+
+    /// How graphs are made; `host_build_graph` unless set.
+    pub fn runtime(mut self, runtime: RuntimeKind) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// The device id; 0 unless set. Simulated devices share nothing, even if their ids are equal.
+    pub fn device(mut self, id: u32) -> Self {
+        self.device = id;
+        self
+    }
+
+    /// In simulation, how long a run may go without any kernel ending; `None` for as long as it likes.
+    /// 60 seconds unless set.
+    pub fn watchdog(mut self, limit: Option<Duration>) -> Self {
+        self.watchdog = limit;
+        self
+    }
+
+    /// In simulation, how many kernels run at once while none is blocked; all CPUs of the process unless set.
+    pub fn permits(mut self, kernels: usize) -> Self {
+        self.permits = Some(kernels);
+        self
+    }
+
+    /// In simulation, bytes of device memory; 64 GiB unless set. Memory that is not touched costs nothing.
+    pub fn memory_capacity(mut self, bytes: u64) -> Self {
+        self.memory_capacity = Some(bytes);
+        self
+    }
+
+    /// Takes the device into use.
+    ///
+    /// # Errors
+    /// [`WorkerError::PlatformUnavailable`], or why the device cannot be used.
+    pub fn build(self) -> Result<ChipWorker, WorkerError> {
+        let unavailable = || WorkerError::PlatformUnavailable {
+            platform: self.platform,
+            features: self.platform.features(),
+        };
+        let arch = self.platform.arch().ok_or_else(unavailable)?;
+        let device = self.device_for_platform()?.ok_or_else(unavailable)?;
+        let variant: Box<dyn RuntimeVariant> = match self.runtime {
+            RuntimeKind::HostBuildGraph => Box::new(HostBuildGraph::default()),
+        };
+        let runner = DeviceRunner::attach(arch, variant, device)?;
+        Ok(ChipWorker::new(runner, self.platform, self.runtime))
+    }
+
+    #[cfg(feature = "sim")]
+    fn device_for_platform(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+        let mut options = sim::SimOptions::default();
+        options.watchdog = self.watchdog;
+        options.permits = self.permits;
+        options.memory_capacity = self.memory_capacity.unwrap_or(options.memory_capacity);
+        Ok(Some(Arc::new(sim::SimDevice::new(self.device, options)?)))
+    }
+
+    #[cfg(not(feature = "sim"))]
+    fn device_for_platform(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity);
+        Ok(None)
+    }
+}
