@@ -1,0 +1,241 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chip_worker::{
+    CallableSource, ChipCallable, CoreCallable, CoreType, KernelSource, OrchestrationSource, RunnerError,
+};
+use kernel_compiler::{Artifact, CompileError, KernelCompiler, Runtime, Source, Unit};
+
+use crate::scene::{Code, Graph, Program, Scene};
+
+/// Why a scene cannot be made ready to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// C++ files of it do not compile.
+    #[error("{}", texts(errors))]
+    Compile {
+        /// Why not, one error per file.
+        errors: Vec<Arc<CompileError>>,
+    },
+    /// A C++ file that was not among the compiled sources.
+    #[error("{} was not compiled; collect the sources of this scene too (Sources::of)", path.display())]
+    NotCompiled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Parts of the program are Rust functions, which no image can carry.
+    #[error("program {program} of scene {scene} is not in C++ throughout, so there is no image of it")]
+    NoImage {
+        /// The scene.
+        scene: &'static str,
+        /// The program.
+        program: &'static str,
+    },
+    /// The objects do not make a valid callable.
+    #[error(transparent)]
+    Callable(#[from] RunnerError),
+}
+
+fn texts(errors: &[Arc<CompileError>]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Tells two C++ files to compile apart; the same file may be compiled for both kinds of core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    path: PathBuf,
+    unit: Unit,
+    entry: Option<&'static str>,
+}
+
+impl Key {
+    fn kernel(scene: &Scene, path: &str, core_type: CoreType) -> Self {
+        Self { path: Path::new(scene.folder).join(path), unit: Unit::Kernel { core_type }, entry: None }
+    }
+
+    fn graph(scene: &Scene, path: &str, entry: &'static str) -> Self {
+        // The runtime of every scene, as long as there is one.
+        let unit = Unit::Orchestration { runtime: Runtime::HostBuildGraph };
+        Self { path: Path::new(scene.folder).join(path), unit, entry: Some(entry) }
+    }
+
+    fn all_of(scene: &Scene, program: &Program) -> Vec<Self> {
+        let mut keys = Vec::new();
+        for kernel in program.kernels {
+            if let Code::Cpp(path) = kernel.code {
+                keys.push(Self::kernel(scene, path, kernel.core_type));
+            }
+        }
+        if let Graph::Cpp { path, entry } = program.graph {
+            keys.push(Self::graph(scene, path, entry));
+        }
+        keys
+    }
+
+    fn source(&self) -> Source {
+        let source = Source::new(&self.path, self.unit);
+        match self.entry {
+            Some(entry) => source.entry(entry),
+            None => source,
+        }
+    }
+}
+
+/// The C++ files of some scenes, each once.
+#[derive(Clone, Debug)]
+pub struct Sources(Vec<Key>);
+
+impl Sources {
+    /// The C++ files of these scenes.
+    pub fn of<'a>(scenes: impl IntoIterator<Item = &'a Scene>) -> Self {
+        let mut keys = Vec::new();
+        for scene in scenes {
+            for key in scene.programs.iter().flat_map(|program| Key::all_of(scene, program)) {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        Self(keys)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Where they are; a file that is compiled for both kinds of cores comes twice.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|key| key.path.as_path())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compiles them, several at a time. Errors are told by [`Objects::build`].
+    #[must_use]
+    pub fn compile(self, compiler: &KernelCompiler) -> Objects {
+        let sources: Vec<Source> = self.0.iter().map(Key::source).collect();
+        let results = compiler.compile_all(&sources).into_iter().map(|result| result.map_err(Arc::new));
+        Objects(self.0.into_iter().zip(results).collect())
+    }
+}
+
+/// What became of some [`Sources`].
+#[derive(Debug)]
+pub struct Objects(Vec<(Key, Result<Artifact, Arc<CompileError>>)>);
+
+impl Objects {
+    /// How many of them were there already, so that no compiler ran.
+    #[must_use]
+    pub fn cached(&self) -> usize {
+        let good = self.0.iter().filter_map(|(_, result)| result.as_ref().ok());
+        good.filter(|artifact| artifact.from_cache).count()
+    }
+
+    /// Makes a scene ready to run.
+    ///
+    /// # Errors
+    /// [`BuildError::Compile`] with all that is wrong with its files, or another [`BuildError`].
+    pub fn build(&self, scene: &Scene) -> Result<BuiltScene, BuildError> {
+        let keys = Sources::of([scene]).0;
+        let own = self.0.iter().filter(|(key, _)| keys.contains(key));
+        let errors: Vec<_> = own.filter_map(|(_, result)| result.as_ref().err().cloned()).collect();
+        if !errors.is_empty() {
+            return Err(BuildError::Compile { errors });
+        }
+        let mut programs = Vec::with_capacity(scene.programs.len());
+        for program in scene.programs {
+            let callable = match self.image(scene, program) {
+                Ok(image) => CallableSource::from_image(&image)?,
+                Err(BuildError::NoImage { .. }) => self.parts(scene, program)?,
+                Err(error) => return Err(error),
+            };
+            programs.push((program.name, callable));
+        }
+        Ok(BuiltScene { scene: *scene, programs })
+    }
+
+    fn object(&self, key: &Key) -> Result<Arc<[u8]>, BuildError> {
+        match self.0.iter().find(|(known, _)| known == key) {
+            Some((_, Ok(artifact))) => Ok(Arc::clone(&artifact.bytes)),
+            Some((_, Err(error))) => Err(BuildError::Compile { errors: vec![Arc::clone(error)] }),
+            None => Err(BuildError::NotCompiled { path: key.path.clone() }),
+        }
+    }
+
+    /// The program in the form that clients of every language hand over.
+    fn image(&self, scene: &Scene, program: &Program) -> Result<ChipCallable, BuildError> {
+        let no_image = BuildError::NoImage { scene: scene.name, program: program.name };
+        let Graph::Cpp { path, entry } = program.graph else { return Err(no_image) };
+        let graph = self.object(&Key::graph(scene, path, entry))?;
+        let mut kernels = Vec::with_capacity(program.kernels.len());
+        for kernel in program.kernels {
+            let Code::Cpp(path) = kernel.code else { return Err(no_image) };
+            let object = self.object(&Key::kernel(scene, path, kernel.core_type))?;
+            kernels.push((kernel.func_id, CoreCallable::encode(&[], &object).map_err(RunnerError::from)?));
+        }
+        let image = ChipCallable::builder(entry).binary(&graph);
+        let image = kernels.iter().fold(image, |image, (func_id, kernel)| image.child(*func_id, kernel));
+        Ok(image.build().map_err(RunnerError::from)?)
+    }
+
+    /// The program part by part, Rust functions as they are.
+    fn parts(&self, scene: &Scene, program: &Program) -> Result<CallableSource, BuildError> {
+        let mut kernels = Vec::with_capacity(program.kernels.len());
+        for kernel in program.kernels {
+            let source = match kernel.code {
+                Code::Rust(make) => make().into(),
+                Code::Cpp(path) => {
+                    KernelSource::Object(self.object(&Key::kernel(scene, path, kernel.core_type))?)
+                }
+            };
+            kernels.push((kernel.func_id, source));
+        }
+        let graph = match program.graph {
+            Graph::Rust(make) => make().into(),
+            Graph::Cpp { path, entry } => OrchestrationSource::Object {
+                bytes: self.object(&Key::graph(scene, path, entry))?,
+                entry: entry.to_owned(),
+                config: String::new(),
+            },
+        };
+        Ok(CallableSource::new(graph, kernels))
+    }
+}
+
+/// A scene whose programs can be registered.
+#[derive(Debug)]
+pub struct BuiltScene {
+    scene: Scene,
+    programs: Vec<(&'static str, CallableSource)>,
+}
+
+impl BuiltScene {
+    /// The scene.
+    #[must_use]
+    pub fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// The program of this name, to be registered.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<&CallableSource> {
+        self.programs.iter().find(|(known, _)| *known == name).map(|(_, callable)| callable)
+    }
+}
+
+/// Compiles one scene by itself; the image of its first program.
+///
+/// # Errors
+/// [`BuildError::NoImage`] when that program has parts in Rust, or another [`BuildError`].
+pub fn compile(compiler: &KernelCompiler, scene: &Scene) -> Result<ChipCallable, BuildError> {
+    let objects = Sources::of([scene]).compile(compiler);
+    let first = scene.programs.first().ok_or(BuildError::NoImage { scene: scene.name, program: "main" })?;
+    objects.image(scene, first)
+}

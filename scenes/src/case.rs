@@ -1,0 +1,228 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chip_worker::{
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Platform, ResourceReport, RunOutcome,
+    RunnerError, WorkerError,
+};
+
+use crate::build::BuiltScene;
+use crate::compare::Mismatch;
+use crate::data::Data;
+
+type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
+
+/// One thing that a scene shows: arguments to run with, and how to see that all went well.
+#[derive(Clone)]
+pub struct Case {
+    name: String,
+    script: Arc<Script>,
+}
+
+impl Case {
+    /// A case that does as it likes.
+    pub fn new<F>(name: impl Into<String>, script: F) -> Self
+    where
+        F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
+    {
+        Self { name: name.into(), script: Arc::new(script) }
+    }
+
+    /// A case that runs `program` once and compares its results with the expected ones of `data`.
+    pub fn golden<F>(name: impl Into<String>, program: &'static str, config: CallConfig, data: F) -> Self
+    where
+        F: Fn() -> Data + Send + Sync + 'static,
+    {
+        Self::new(name, move |stage| {
+            let handle = stage.register(program)?;
+            stage.run(&handle, data(), &config)?;
+            Ok(())
+        })
+    }
+
+    /// Its name within the scene.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a case failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaseError {
+    /// Results are not what they should be.
+    #[error("{}", texts(.0))]
+    Wrong(Vec<Mismatch>),
+    /// Something else is not as it should be.
+    #[error("{0}")]
+    Check(String),
+    /// The scene has no program of that name.
+    #[error("the scene has no program \"{0}\"")]
+    NoProgram(&'static str),
+    /// The case has ended and more is held than before.
+    #[error("the case left something behind; before: {before}; after: {after}")]
+    Left {
+        /// What the worker held before.
+        before: Box<ResourceReport>,
+        /// What it holds now.
+        after: Box<ResourceReport>,
+    },
+    /// The worker is closed and something is still held.
+    #[error("the closed worker still holds {0}")]
+    NotReleased(Box<ResourceReport>),
+    /// The worker refused or failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+impl From<ArgsError> for CaseError {
+    fn from(error: ArgsError) -> Self {
+        Self::Worker(error.into())
+    }
+}
+
+impl From<RunnerError> for CaseError {
+    fn from(error: RunnerError) -> Self {
+        Self::Worker(error.into())
+    }
+}
+
+fn texts(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What a case did; times and tasks are sums over its runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CaseReport {
+    /// Runs.
+    pub runs: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// Wall clock of the runs on the host.
+    pub host_wall: Duration,
+    /// Time of the runs on the device's clock.
+    pub device_wall: Duration,
+}
+
+/// Where a case plays: a worker, and the programs of the scene.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    worker: &'a ChipWorker,
+    scene: &'a BuiltScene,
+    report: CaseReport,
+}
+
+impl<'a> Stage<'a> {
+    /// The worker.
+    #[must_use]
+    pub fn worker(&self) -> &'a ChipWorker {
+        self.worker
+    }
+
+    /// A program of the scene.
+    ///
+    /// # Errors
+    /// [`CaseError::NoProgram`].
+    pub fn program(&self, name: &'static str) -> Result<&'a CallableSource, CaseError> {
+        self.scene.program(name).ok_or(CaseError::NoProgram(name))
+    }
+
+    /// Registers a program of the scene.
+    ///
+    /// # Errors
+    /// [`CaseError::NoProgram`], or the worker's.
+    pub fn register(&self, name: &'static str) -> Result<CallableHandle, CaseError> {
+        Ok(self.worker.register_source(self.program(name)?)?)
+    }
+
+    /// Runs a callable and compares the results.
+    ///
+    /// # Errors
+    /// The worker's, or [`CaseError::Wrong`].
+    pub fn run(
+        &mut self,
+        handle: &CallableHandle,
+        mut data: Data,
+        config: &CallConfig,
+    ) -> Result<RunOutcome, CaseError> {
+        let args = data.args()?;
+        let outcome = self.worker.run(handle, &args, config)?;
+        drop(args);
+        self.report.runs += 1;
+        self.report.tasks += outcome.tasks;
+        self.report.host_wall += outcome.host_wall;
+        self.report.device_wall += outcome.device_wall;
+        let mismatches = data.mismatches();
+        if mismatches.is_empty() { Ok(outcome) } else { Err(CaseError::Wrong(mismatches)) }
+    }
+
+    /// Demands that two values are equal.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] with `what` and both values.
+    pub fn expect_eq<T: PartialEq + fmt::Debug>(
+        &self,
+        what: &str,
+        got: &T,
+        expected: &T,
+    ) -> Result<(), CaseError> {
+        if got == expected {
+            return Ok(());
+        }
+        Err(CaseError::Check(format!("{what}: expected {expected:?}, got {got:?}")))
+    }
+}
+
+/// Runs a case.
+///
+/// # Errors
+/// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
+pub fn run_case(worker: &ChipWorker, scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
+    let before = worker.report();
+    let mut stage = Stage { worker, scene, report: CaseReport::default() };
+    (case.script)(&mut stage)?;
+    let report = stage.report;
+    let after = worker.report();
+    if held(&before) != held(&after) {
+        return Err(CaseError::Left { before: Box::new(before), after: Box::new(after) });
+    }
+    Ok(report)
+}
+
+/// Runs a case on a worker of its own, and demands that closing it gives back everything.
+///
+/// # Errors
+/// As [`run_case`], and [`CaseError::NotReleased`].
+pub fn run_alone(platform: Platform, scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
+    let worker = ChipWorker::builder().platform(platform).runtime(scene.scene().runtime).build()?;
+    let report = run_case(&worker, scene, case)?;
+    let left = worker.close()?;
+    if left.is_zero() { Ok(report) } else { Err(CaseError::NotReleased(Box::new(left))) }
+}
+
+/// What a case has to give back. Threads, for one, stay.
+fn held(report: &ResourceReport) -> [u64; 8] {
+    let counts = [
+        report.allocations,
+        report.callables,
+        report.kernels,
+        report.images,
+        report.orchestrations,
+        report.runs,
+        report.deferred_errors,
+    ];
+    let mut held = [report.bytes; 8];
+    for (slot, count) in held.iter_mut().zip(counts) {
+        *slot = count as u64;
+    }
+    held
+}

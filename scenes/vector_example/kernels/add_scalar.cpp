@@ -1,0 +1,15 @@
+// out[i] = x[i] + value. Arguments: x, value (the bits of a float), out, count.
+#include <cstring>
+
+#include "simpler_kernel.h"
+
+SIMPLER_KERNEL void kernel_entry(__gm__ int64_t *args) {
+    auto *x = reinterpret_cast<__gm__ const float *>(args[0]);
+    float value;
+    std::memcpy(&value, &args[1], sizeof(value));
+    auto *out = reinterpret_cast<__gm__ float *>(args[2]);
+    const int64_t count = args[3];
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = x[i] + value;
+    }
+}

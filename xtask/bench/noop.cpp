@@ -1,0 +1,3 @@
+#include "simpler_kernel.h"
+
+SIMPLER_KERNEL void kernel_entry(__gm__ int64_t *) {}

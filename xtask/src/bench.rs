@@ -1,0 +1,240 @@
+//! `cargo xtask bench`: figures as JSON lines `{"name", "params", "unit", "samples"}` on standard output, a
+//! readable table on standard error.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use chip_worker::{
+    Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, Platform, RuntimeKind,
+};
+use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
+
+pub const HELP: &str = "\
+cargo xtask bench [OPTIONS] [FILTER...]
+
+Measures the simulated chips. Each line on standard output is one figure:
+  {\"name\": ..., \"params\": {...}, \"unit\": \"ns\" or \"bytes\", \"samples\": [...]}
+Medians are shown on standard error. Only figures whose name contains a FILTER are taken.
+
+  --platform NAME   a2a3sim (default) or a5sim
+  --samples N       samples of each figure (default 30)
+";
+
+/// How `cargo xtask bench` was called.
+struct Options {
+    platform: Platform,
+    samples: usize,
+    filters: Vec<String>,
+}
+
+pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    use lexopt::prelude::*;
+    let mut options = Options { platform: Platform::A2a3Sim, samples: 30, filters: Vec::new() };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("platform") => options.platform = parser.value()?.parse()?,
+            Long("samples") => options.samples = parser.value()?.parse()?,
+            Long("resident") => return resident(options.platform, parser.value()?.parse()?),
+            Long("help") | Short('h') => {
+                print!("{HELP}");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Value(filter) => options.filters.push(filter.parse()?),
+            other => bail!("{}\n\n{HELP}", other.unexpected()),
+        }
+    }
+    if options.samples == 0 {
+        bail!("--samples must be at least 1");
+    }
+    measure_all(&options)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure_all(options: &Options) -> Result<()> {
+    let compiler = KernelCompiler::new()?;
+    let tasks = tasks_callable(&compiler)?;
+    let vector = vector_callable(&compiler)?;
+    let chip = options.platform;
+    let max = chip.max_block_dim().context("this build lacks the platform")?;
+
+    options.measure("init", "", |_| {
+        let start = Instant::now();
+        let worker = worker(chip)?;
+        let elapsed = start.elapsed();
+        worker.close()?;
+        Ok(nanos(elapsed))
+    })?;
+    let shared = worker(chip)?;
+    options.measure("register", "\"callable\": \"vector_example\"", |_| {
+        let start = Instant::now();
+        let handle = shared.register(&vector)?;
+        let elapsed = start.elapsed();
+        drop(handle);
+        Ok(nanos(elapsed))
+    })?;
+    let handle = shared.register(&tasks)?;
+    for block_dim in [1, 3, 24, max].into_iter().filter(|&dim| dim <= max) {
+        let config = config(block_dim)?;
+        let run = |count: u64, chain: bool| run_tasks(&shared, &handle, &config, count, chain);
+        let params = format!("\"block_dim\": {block_dim}");
+        options.measure("noop_run", &params, |_| run(1, false))?;
+        options.measure("noop_tasks_10000", &params, |_| run(10_000, false))?;
+        options.measure("noop_chain_10000", &params, |_| run(10_000, true))?;
+    }
+    let handle = shared.register(&vector)?;
+    for block_dim in [1, 24] {
+        let config = config(block_dim)?;
+        let mut data = VectorData::new();
+        let params = format!("\"block_dim\": {block_dim}");
+        options.measure("vector_example", &params, |_| data.run(&shared, &handle, &config))?;
+        data.check()?;
+    }
+    for count in [1, 10_000, 131_072] {
+        options.measure("resident", &format!("\"tasks\": {count}"), |_| resident_of_child(chip, count))?;
+    }
+    Ok(())
+}
+
+impl Options {
+    fn measure(&self, name: &str, params: &str, mut sample: impl FnMut(usize) -> Result<u64>) -> Result<()> {
+        if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter.as_str())) {
+            return Ok(());
+        }
+        // Memory does not vary, and each sample of it is a process; short runs need some to warm up.
+        let resident = name == "resident";
+        let (warm, samples) = if resident { (0, self.samples.min(3)) } else { (10, self.samples) };
+        for index in 0..warm {
+            sample(index)?;
+        }
+        let mut values = (0..samples).map(sample).collect::<Result<Vec<u64>>>()?;
+        let list = values.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let unit = if resident { "bytes" } else { "ns" };
+        let platform = self.platform;
+        let separator = if params.is_empty() { "" } else { ", " };
+        println!(
+            "{{\"name\": \"{name}\", \"params\": {{\"platform\": \"{platform}\"{separator}{params}}}, \
+             \"unit\": \"{unit}\", \"samples\": [{list}]}}"
+        );
+        values.sort_unstable();
+        eprintln!("{name:18} {params:32} median {}", readable(values[values.len() / 2], unit));
+        Ok(())
+    }
+}
+
+fn readable(value: u64, unit: &str) -> String {
+    let value = value as f64;
+    match unit {
+        "bytes" => format!("{:.1} MB", value / 1e6),
+        _ if value < 1e6 => format!("{:.1} us", value / 1e3),
+        _ => format!("{:.2} ms", value / 1e6),
+    }
+}
+
+fn worker(platform: Platform) -> Result<ChipWorker> {
+    Ok(ChipWorker::builder().platform(platform).runtime(RuntimeKind::HostBuildGraph).device(0).build()?)
+}
+
+fn config(block_dim: u32) -> Result<CallConfig> {
+    let mut config = CallConfig::default();
+    config.set_block_dim(i32::try_from(block_dim)?)?;
+    Ok(config)
+}
+
+fn nanos(elapsed: std::time::Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One run of `count` tasks that do nothing, in nanoseconds.
+fn run_tasks(
+    worker: &ChipWorker,
+    handle: &CallableHandle,
+    config: &CallConfig,
+    count: u64,
+    chain: bool,
+) -> Result<u64> {
+    let args = Args::new().scalar(count)?.scalar(u64::from(chain))?;
+    let start = Instant::now();
+    let outcome = worker.run(handle, &args, config)?;
+    let elapsed = nanos(start.elapsed());
+    if outcome.tasks != count {
+        bail!("{} of {count} tasks ran", outcome.tasks);
+    }
+    Ok(elapsed)
+}
+
+fn compile(compiler: &KernelCompiler, source: &Source) -> Result<Vec<u8>> {
+    Ok(compiler.compile(source)?.bytes.to_vec())
+}
+
+fn tasks_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+    let noop = compile(compiler, &Source::kernel(dir.join("noop.cpp"), CoreType::Aiv))?;
+    let graph = Source::orchestration(dir.join("tasks.cpp"), Runtime::HostBuildGraph).entry("build_tasks");
+    let graph = compile(compiler, &graph)?;
+    let noop = CoreCallable::encode(&[], &noop)?;
+    Ok(ChipCallable::builder("build_tasks").binary(&graph).child(0, &noop).build()?)
+}
+
+fn vector_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
+    let scene = scenes::find("vector_example").context("the scene vector_example is missing")?;
+    Ok(scenes::compile(compiler, scene)?)
+}
+
+/// Tensors of the vector example, 128 x 128.
+struct VectorData {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    f: Vec<f32>,
+}
+
+const SIDE: u32 = 128;
+
+impl VectorData {
+    fn new() -> Self {
+        let len = (SIDE * SIDE) as usize;
+        Self { a: vec![2.0; len], b: vec![3.0; len], f: vec![0.0; len] }
+    }
+
+    fn run(&mut self, worker: &ChipWorker, handle: &CallableHandle, config: &CallConfig) -> Result<u64> {
+        let shape = [SIDE, SIDE];
+        let args = Args::new().input(&self.a, &shape)?.input(&self.b, &shape)?.output(&mut self.f, &shape)?;
+        let start = Instant::now();
+        worker.run(handle, &args, config)?;
+        Ok(nanos(start.elapsed()))
+    }
+
+    fn check(&self) -> Result<()> {
+        // (2 + 3 + 1) * (2 + 3 + 2) + (2 + 3)
+        if self.f.iter().any(|&value| value != 47.0) {
+            bail!("vector_example computed something else");
+        }
+        Ok(())
+    }
+}
+
+/// Peak resident memory of a process of its own that runs `count` tasks.
+fn resident_of_child(platform: Platform, count: u64) -> Result<u64> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["bench", "--platform", platform.name(), "--resident", &count.to_string()])
+        .output()?;
+    if !output.status.success() {
+        bail!("the measured process failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+fn resident(platform: Platform, count: u64) -> Result<ExitCode> {
+    let callable = tasks_callable(&KernelCompiler::new()?)?;
+    let worker = worker(platform)?;
+    let handle = worker.register(&callable)?;
+    for _ in 0..3 {
+        run_tasks(&worker, &handle, &config(0)?, count, true)?;
+    }
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    println!("{}", kib * 1024);
+    Ok(ExitCode::SUCCESS)
+}

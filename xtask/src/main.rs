@@ -1,0 +1,68 @@
+//! Project commands, called as `cargo xtask <command>`.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to whoever called it")]
+#![allow(unreachable_pub, reason = "there is nobody outside of a binary")]
+
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+mod bench;
+mod st;
+
+const HELP: &str = "\
+cargo xtask <COMMAND> [OPTIONS]
+
+Commands:
+  st      run the scenes and check their results
+  bench   measure the simulated chips
+  help    show this text
+
+`cargo xtask <COMMAND> --help` tells more about a command.
+Set RUST_LOG=debug to see what the libraries do.
+";
+
+/// The command was called in a way it does not understand.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // What goes wrong is part of the output already.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    match run() {
+        Ok(code) => code,
+        // Whoever reads has seen enough, as in `cargo xtask st | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    use lexopt::prelude::*;
+    let mut parser = lexopt::Parser::from_env();
+    match parser.next()? {
+        Some(Value(command)) if command == "st" => st::run(parser),
+        Some(Value(command)) if command == "bench" => bench::run(parser),
+        Some(Value(command)) if command == "help" => show(HELP),
+        Some(Long("help") | Short('h')) | None => show(HELP),
+        Some(Value(command)) => Ok(refuse(&format!("unknown command \"{}\"", command.display()), HELP)),
+        Some(other) => Ok(refuse(&other.unexpected().to_string(), HELP)),
+    }
+}
+
+fn show(text: &str) -> anyhow::Result<ExitCode> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells that a command was called wrongly, and how it is called.
+fn refuse(reason: &str, help: &str) -> ExitCode {
+    eprintln!("error: {reason}\n\n{help}");
+    ExitCode::from(USAGE)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}

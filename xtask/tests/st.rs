@@ -1,0 +1,145 @@
+//! `cargo xtask st` as its users see it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is the report of a test")]
+
+use std::path::Path;
+use std::process::Command;
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn xtask_with(env: &[(&str, &str)], args: &[&str]) -> Ended {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.env("SIMPLER_KERNEL_CACHE", cache).envs(env.iter().copied()).args(args);
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn xtask(args: &[&str]) -> Ended {
+    xtask_with(&[], args)
+}
+
+#[test]
+fn a_scene_passes_on_both_platforms() {
+    let ended = xtask(&["st", "rust_graph"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+    for platform in ["a2a3sim", "a5sim"] {
+        let line = format!("PASS rust_graph/cpp_graph_cpp_kernels {platform} ");
+        assert!(ended.out.contains(&line), "{}", ended.out);
+    }
+    assert!(ended.out.starts_with("compiling 3 C++ sources"), "{}", ended.out);
+    assert!(ended.out.contains("\na2a3sim, a5sim: 8 passed, 0 failed in "), "{}", ended.out);
+}
+
+#[test]
+fn platform_runtime_and_case_can_be_chosen() {
+    let args = ["st", "--platform", "a5sim", "--runtime=host_build_graph", "vector_example/1", "bgemm/1x"];
+    let ended = xtask(&args);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let passed: Vec<&str> = ended.out.lines().filter(|line| line.starts_with("PASS")).collect();
+    assert!(passed.iter().all(|line| line.contains(" a5sim ")), "{passed:?}");
+    assert!(passed.iter().any(|line| line.starts_with("PASS vector_example/128x128 ")), "{passed:?}");
+    assert!(passed.iter().any(|line| line.starts_with("PASS bgemm/1x1x1x1_tile_1 ")), "{passed:?}");
+    assert!(!ended.out.contains("vector_example/33x7"), "{}", ended.out);
+}
+
+#[test]
+fn wrong_results_are_shown_and_end_with_1() {
+    // Kernels of vector cores then compute what those of cube cores should.
+    let compiler = [("SIMPLER_CXX", "c++ -D__DAV_CUBE__")];
+    let ended = xtask_with(&compiler, &["st", "--platform", "a2a3sim", "random_dag/chain_1000_"]);
+    assert_eq!(ended.code, 1, "{}", ended.out);
+    assert!(ended.out.contains("FAIL random_dag/chain_1000_double_edges a2a3sim "), "{}", ended.out);
+    assert!(ended.out.contains(" of 1000 values are wrong (exact), largest error"), "{}", ended.out);
+    assert!(ended.out.contains("\na2a3sim: 0 passed, 1 failed in "), "{}", ended.out);
+}
+
+#[test]
+fn compile_errors_are_shown_once_and_whole() {
+    let compiler = [("SIMPLER_CXX", "c++ -include no_such_header.h")];
+    let ended = xtask_with(&compiler, &["st", "rust_graph/cpp_graph_cpp"]);
+    assert_eq!(ended.code, 1, "{}", ended.out);
+    assert_eq!(ended.out.matches("FAIL rust_graph").count(), 1, "{}", ended.out);
+    assert!(ended.out.contains("fatal error: no_such_header.h"), "{}", ended.out);
+    assert!(ended.out.contains("0 passed, 2 failed"), "{}", ended.out);
+}
+
+#[test]
+fn without_a_compiler_it_says_what_to_do() {
+    let ended = xtask_with(&[("SIMPLER_CXX", "no-such-compiler")], &["st", "vector_example/1"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains("no-such-compiler") && ended.err.contains("SIMPLER_CXX"), "{}", ended.err);
+}
+
+#[test]
+fn a_filter_without_match_ends_with_1_and_names_the_scenes() {
+    for args in [&["st", "no_such_scene"][..], &["st", "bgemm", "no_such_scene"]] {
+        let ended = xtask(args);
+        assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+        assert!(ended.err.starts_with("error: no case contains \"no_such_scene\""), "{}", ended.err);
+        assert!(ended.err.contains("vector_example") && ended.err.contains("blocking"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn wrong_options_end_with_2_and_the_usage() {
+    for (args, reason) in [
+        (&["st", "--platform", "a9"][..], "unknown platform \"a9\"; known are: a2a3sim, a5sim"),
+        (&["st", "--platform"], "missing argument for option '--platform'"),
+        (&["st", "--runtime", "other"], "unknown runtime \"other\""),
+        (&["st", "--fast"], "invalid option '--fast'"),
+        (&["sing"], "unknown command \"sing\""),
+        (&["--fast"], "invalid option '--fast'"),
+    ] {
+        let ended = xtask(args);
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{args:?}");
+        assert!(ended.err.starts_with(&format!("error: {reason}")), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains("cargo xtask"), "{args:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn the_runtime_without_scenes_is_known_and_refused() {
+    let ended = xtask(&["st", "--runtime", "tensormap_and_ringbuffer"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+    assert!(ended.err.contains("no scenes for the runtime tensormap_and_ringbuffer"), "{}", ended.err);
+}
+
+#[test]
+fn the_list_names_scenes_and_cases_without_running_them() {
+    let ended = xtask(&["st", "--list"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    assert!(
+        ended.out.contains("(host_build_graph; a2a3sim, a5sim)\n  vector_example/128x128\n"),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains("\n  random_dag/layered_131072\n"), "{}", ended.out);
+    assert!(!ended.out.contains("PASS"), "{}", ended.out);
+
+    let ended = xtask(&["st", "--list", "--platform", "a5sim", "bgemm"]);
+    assert!(ended.out.starts_with("bgemm: ") && ended.out.contains("; a5sim)"), "{}", ended.out);
+    assert!(!ended.out.contains("vector_example"), "{}", ended.out);
+}
+
+#[test]
+fn help_is_shown_in_every_way_it_is_asked_for() {
+    for args in [&[][..], &["help"], &["--help"], &["-h"]] {
+        let ended = xtask(args);
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{args:?}");
+        assert!(ended.out.starts_with("cargo xtask <COMMAND>") && ended.out.contains("  st "), "{args:?}");
+    }
+    for args in [&["st", "--help"][..], &["st", "-h"]] {
+        let ended = xtask(args);
+        assert_eq!(ended.code, 0);
+        assert!(
+            ended.out.starts_with("cargo xtask st ") && ended.out.contains("--platform"),
+            "{}",
+            ended.out
+        );
+    }
+}
