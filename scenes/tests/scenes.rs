@@ -231,3 +231,27 @@ fn a_scene_that_was_left_out_of_the_compilation_is_refused() {
     let error = objects.build(scene("vector_example")).unwrap_err();
     assert!(matches!(error, BuildError::NotCompiled { .. }), "{error}");
 }
+
+#[test]
+fn ten_workers_run_scenes_at_once() {
+    let names = ["vector_example", "bgemm", "prepared_callable", "rust_graph", "blocking", "random_dag"];
+    let built: Vec<BuiltScene> = names.iter().map(|name| build(scene(name))).collect();
+    let small = |case: &Case| {
+        !["131072", "1000003", "1024x1024", "256x256"].iter().any(|big| case.name().contains(big))
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..10 {
+            let built = &built;
+            scope.spawn(move || {
+                let platform = Platform::ALL[worker % 2];
+                // Each begins with another scene, so that different ones meet.
+                for built in built.iter().cycle().skip(worker).take(built.len()) {
+                    for case in (built.scene().cases)(platform).iter().filter(|case| small(case)) {
+                        let report = scenes::run_alone(platform, built, case);
+                        report.unwrap_or_else(|error| panic!("{} {platform}: {error}", case.name()));
+                    }
+                }
+            });
+        }
+    });
+}
