@@ -85,7 +85,10 @@ fn runs_of_one_worker(runs: usize) {
     (0..100).for_each(|_| run(0));
     let before = Footprint::now();
     (0..runs).for_each(|index| run(i32::from(index % 2 == 0)));
-    Footprint::now().assert_same(before);
+    // A worker makes threads when they pay, and keeps no more than a few.
+    let after = Footprint::now();
+    assert!(after.threads <= 2 + 3, "{after:?}");
+    Footprint { threads: before.threads, ..after }.assert_same(before);
     let report = worker.report();
     assert_eq!((report.runs, report.allocations, report.images), (0, 1, 1), "only the callable's image");
 }

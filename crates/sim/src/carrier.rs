@@ -42,6 +42,10 @@ fn run(engine: &Arc<Engine>, index: usize) {
             if state.can_start_more() {
                 continue;
             }
+            if engine.is_surplus(index) {
+                state.leave(index);
+                return;
+            }
         }
         match engine.await_work(state) {
             Some(guard) => state = guard,

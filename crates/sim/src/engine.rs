@@ -40,6 +40,8 @@ pub(crate) struct State {
     next_serial: u64,
     /// By carrier; `None` for one that has ended.
     carriers: Vec<Option<CarrierEntry>>,
+    /// Carriers that have ended or are about to, to be joined.
+    leaving: Vec<JoinHandle<()>>,
     /// Carriers that look for work without the lock.
     looking: usize,
     /// Carriers that wait on the condition variable.
@@ -115,6 +117,9 @@ pub(crate) struct Done {
     pub(crate) result: Result<(), Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// Carriers that stay with the device while it is idle, even if it has fewer permits.
+const KEPT_CARRIERS: usize = 3;
+
 /// A kernel of this length is worth waking a second carrier, which costs 5 to 50 us.
 const SLOW_KERNEL: Duration = Duration::from_micros(10);
 
@@ -133,6 +138,7 @@ impl Engine {
             run: None,
             next_serial: 1,
             carriers: Vec::new(),
+            leaving: Vec::new(),
             looking: 0,
             parked: 0,
             clients_parked: 0,
@@ -168,6 +174,7 @@ impl Engine {
         kernels: Vec<Arc<Kernel>>,
         names: Vec<LaunchKernel>,
     ) -> Result<u64, DeviceError> {
+        self.join_leaving();
         let mut state = self.lock();
         if let Some(reason) = &state.unusable {
             return Err(DeviceError::Unusable { reason: reason.clone() });
@@ -331,6 +338,20 @@ impl Engine {
         state.unusable = Some(error.to_string());
     }
 
+    /// Whether an idle carrier should end: those that a run needed for kernels that block on each other are
+    /// not kept, but for as many as a cluster needs.
+    pub(crate) fn is_surplus(&self, carrier: usize) -> bool {
+        carrier >= self.permits.max(KEPT_CARRIERS)
+    }
+
+    /// Joins carriers that were not kept; they are past their last use of the lock.
+    fn join_leaving(&self) {
+        let leaving = std::mem::take(&mut self.lock().leaving);
+        for handle in leaving {
+            let _ = handle.join();
+        }
+    }
+
     /// Ends all carriers and waits for them, except for those inside a kernel that was given up.
     pub(crate) fn stop_carriers(&self) {
         let handles: Vec<_> = {
@@ -340,6 +361,7 @@ impl Engine {
         };
         self.launches.fetch_add(1, Ordering::Release);
         self.work.notify_all();
+        self.join_leaving();
         for handle in handles {
             // A carrier catches what kernels throw, so there is nothing to learn from the result.
             let _ = handle.join();
@@ -355,6 +377,12 @@ impl State {
         if let Some(Some(entry)) = self.carriers.get_mut(carrier) {
             entry.thread_id = Some(thread_id);
         }
+    }
+
+    /// Takes a carrier off the list; its thread must end then.
+    pub(crate) fn leave(&mut self, carrier: usize) {
+        let entry = self.carriers.get_mut(carrier).and_then(Option::take);
+        self.leaving.extend(entry.and_then(|entry| entry.handle));
     }
 
     pub(crate) fn is_current(&self, serial: u64) -> bool {
