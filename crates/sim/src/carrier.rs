@@ -39,13 +39,11 @@ fn run(engine: &Arc<Engine>, index: usize) {
             drop(state);
             leave(&mut joined);
             state = engine.lock();
-            if state.can_start_more() {
-                continue;
-            }
-            if engine.is_surplus(index) {
-                state.leave(index);
-                return;
-            }
+            continue;
+        }
+        if !state.has_run() && engine.is_surplus(index) {
+            state.leave(index);
+            return;
         }
         match engine.await_work(state) {
             Some(guard) => state = guard,

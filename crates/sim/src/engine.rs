@@ -252,6 +252,10 @@ impl Engine {
         if state.clients_parked > 0 {
             self.ended.notify_all();
         }
+        if state.carriers.len() > self.permits.max(KEPT_CARRIERS) {
+            // Those that are not kept have to see that the run has ended.
+            self.work.notify_all();
+        }
     }
 
     /// Next work for a carrier; wakes another one if there is more and it pays.
@@ -295,12 +299,15 @@ impl Engine {
             return None;
         }
         let seen = self.launches.load(Ordering::Acquire);
+        let during_run = state.has_run();
         state.looking += 1;
         drop(state);
         let found = crate::spin::spin_until(|| self.launches.load(Ordering::Acquire) != seen);
         let mut state = self.lock();
         state.looking -= 1;
-        if found || state.shutdown || state.can_start_more() {
+        // A run that has ended meanwhile has notified those that were parked then.
+        let run_ended = during_run && !state.has_run();
+        if found || run_ended || state.shutdown || state.can_start_more() {
             return Some(state);
         }
         state.parked += 1;
@@ -383,6 +390,14 @@ impl State {
     pub(crate) fn leave(&mut self, carrier: usize) {
         let entry = self.carriers.get_mut(carrier).and_then(Option::take);
         self.leaving.extend(entry.and_then(|entry| entry.handle));
+        while self.carriers.last().is_some_and(Option::is_none) {
+            self.carriers.pop();
+        }
+    }
+
+    /// Whether a run is under way that has not ended.
+    pub(crate) fn has_run(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.ended)
     }
 
     pub(crate) fn is_current(&self, serial: u64) -> bool {
@@ -488,7 +503,7 @@ impl Run {
 
     fn running_tasks(&self) -> Vec<RunningTask> {
         let flights = self.in_flight.iter().flatten();
-        flights
+        let mut tasks: Vec<_> = flights
             .map(|flight| RunningTask {
                 task: flight.task,
                 kernel: self.shared.names[flight.kernel as usize].name.to_string(),
@@ -496,7 +511,9 @@ impl Run {
                 core_type: self.cores.topology().core_type(flight.core),
                 elapsed: flight.since.elapsed(),
             })
-            .collect()
+            .collect();
+        tasks.sort_unstable_by_key(|running| running.task);
+        tasks
     }
 }
 

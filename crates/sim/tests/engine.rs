@@ -3,8 +3,9 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use common::{Bench, Gate, ListProgram, Task, native};
@@ -20,18 +21,24 @@ fn tasks(core_type: CoreType, count: u32, first_kernel: u32) -> impl Iterator<It
 
 #[test]
 fn device_time_is_that_of_all_cores() {
-    let sleep = native("sleep", |_| {
+    let cores = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&cores);
+    let sleep = native("sleep", move |kernel| {
+        seen.lock().unwrap().insert(kernel.core());
         std::thread::sleep(Duration::from_millis(2));
         Ok(())
     });
     let bench = Bench::new(1, PATIENT, vec![sleep]);
-    let program =
-        |count| ListProgram::new(vec![Task { kernel: 0, core_type: CoreType::Aiv, after: None }; count]);
-    // Twelve tasks on two cores take six in a row; on twelve cores one: whatever the CPUs here.
-    let two_cores = bench.run(1, program(12)).unwrap().device_wall_ns;
-    let twelve_cores = bench.run(6, program(12)).unwrap().device_wall_ns;
-    assert!(two_cores >= 12_000_000, "{two_cores}");
-    assert!((2_000_000..two_cores).contains(&twelve_cores), "{twelve_cores} of {two_cores}");
+    let mut run = |block_dim| {
+        let task = Task { kernel: 0, core_type: CoreType::Aiv, after: None };
+        let outcome = bench.run(block_dim, ListProgram::new(vec![task; 12])).unwrap();
+        (std::mem::take(&mut *cores.lock().unwrap()).len(), outcome.device_wall_ns)
+    };
+    // Twelve tasks on two cores take six in a row; on twelve cores each has its own, whatever the CPUs here.
+    let (used, wall) = run(1);
+    assert!(used == 2 && wall >= 12_000_000, "{used} cores, {wall} ns");
+    let (used, wall) = run(6);
+    assert!(used == 12 && wall >= 2_000_000, "{used} cores, {wall} ns");
 }
 
 #[test]
