@@ -29,7 +29,7 @@ fn device_time_is_that_of_all_cores() {
         Ok(())
     });
     let bench = Bench::new(1, PATIENT, vec![sleep]);
-    let mut run = |block_dim| {
+    let run = |block_dim| {
         let task = Task { kernel: 0, core_type: CoreType::Aiv, after: None };
         let outcome = bench.run(block_dim, ListProgram::new(vec![task; 12])).unwrap();
         (std::mem::take(&mut *cores.lock().unwrap()).len(), outcome.device_wall_ns)
