@@ -3,66 +3,7 @@
 //! Wire structures hold them as raw integers because foreign memory may contain any number; `TryFrom` is the only way
 //! from a number to an enum.
 
-use core::fmt;
-
-use crate::error::EnumError;
-
-/// Defines one enum with its number, its upper-case contract name and the checked conversion from a raw integer.
-macro_rules! wire_enum {
-    (
-        $(#[$meta:meta])*
-        $name:ident: $raw:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal => $text:literal,)+ }
-    ) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr($raw)]
-        pub enum $name {
-            $($(#[$variant_meta])* $variant = $value,)+
-        }
-
-        impl $name {
-            /// Every value, ordered by its number.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name of the contract, in upper case.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                }
-            }
-
-            /// The number used in wire structures.
-            #[must_use]
-            pub const fn raw(self) -> $raw {
-                self as $raw
-            }
-        }
-
-        impl TryFrom<$raw> for $name {
-            type Error = EnumError;
-
-            fn try_from(raw: $raw) -> Result<Self, EnumError> {
-                match raw {
-                    $($value => Ok(Self::$variant),)+
-                    other => Err(EnumError::$name(other)),
-                }
-            }
-        }
-
-        impl From<$name> for $raw {
-            fn from(value: $name) -> Self {
-                value.raw()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
+use crate::wire_enum::wire_enum;
 
 wire_enum! {
     /// Element type of a tensor. One byte in wire structures.
@@ -153,6 +94,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::EnumError;
 
     #[test]
     fn numbers_round_trip_and_the_next_number_is_refused() {

@@ -8,23 +8,7 @@ use core::str::Utf8Error;
 
 use thiserror::Error;
 
-/// A raw integer that names no value of its enum (`spec/public-abi.md`, section B.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum EnumError {
-    /// Not a [`DataType`](crate::DataType).
-    #[error("{0} is not a DataType; use a number in 0..=10")]
-    DataType(u8),
-    /// Not an [`ArgDirection`](crate::ArgDirection).
-    #[error("{0} is not an ArgDirection; use a number in 0..=3")]
-    ArgDirection(i32),
-    /// Not a [`TensorArgType`](crate::TensorArgType).
-    #[error("{0} is not a TensorArgType; use a number in 0..=4")]
-    TensorArgType(i32),
-    /// Not a [`CoreType`](crate::CoreType).
-    #[error("{0} is not a CoreType; use 0 (AIC) or 1 (AIV)")]
-    CoreType(i32),
-}
+use crate::wire_enum::EnumError;
 
 /// A tensor description that cannot be built or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

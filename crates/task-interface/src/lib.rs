@@ -1,9 +1,10 @@
 //! Plain data that crosses every boundary of the runtime.
 //!
 //! **Owns:** the byte layouts shared by clients, the host runtime, orchestration libraries and kernels — tensors,
-//! task arguments and their blob form, the call configuration, callable images, and the function tables of the
-//! `host_build_graph` runtime — plus the checks that turn foreign bytes into typed values. The contract is
-//! `spec/public-abi.md`, sections A.3, B, C, E.2, F.1 and F.3; the measured layouts are in
+//! task arguments and their blob form, the call configuration, callable images, the function tables of the
+//! `host_build_graph` runtime, and (in [`trb`]) everything that orchestrations and kernels of the
+//! `tensormap_and_ringbuffer` runtime see — plus the checks that turn foreign bytes into typed values. The contract is
+//! `spec/public-abi.md`, sections A.3, B, C, D, E.2, E.3, E.7 and F; the measured layouts are in
 //! `spec/public-layouts.json` and are compared with these types by `tests/layouts.rs`.
 //!
 //! **Must not know:** devices, files, threads, or what a chip can do. Everything here works without an operating
@@ -33,7 +34,9 @@ mod limits;
 mod run_timing;
 mod task_args;
 mod tensor;
+pub mod trb;
 mod wire;
+mod wire_enum;
 
 pub use call_config::{CallConfig, DEFAULT_AICPU_THREAD_NUM, MAX_L2_SWIMLANE_LEVEL, OUTPUT_PREFIX_CAPACITY};
 pub use callable::{
@@ -42,7 +45,7 @@ pub use callable::{
 };
 pub use chip_args::ChipStorageTaskArgs;
 pub use dtype::{ArgDirection, CoreType, DataType, TensorArgType};
-pub use error::{BlobError, CallConfigError, CallableError, EnumError, TaskArgsError, TensorError};
+pub use error::{BlobError, CallConfigError, CallableError, TaskArgsError, TensorError};
 pub use hash::{FNV1A64_OFFSET_BASIS, FNV1A64_PRIME, fnv1a64};
 pub use hbg::{
     HostApi, KernelEntry, OrchestrationEntry, OrchestrationRuntime, OrchestrationRuntimeOps,
@@ -52,3 +55,4 @@ pub use limits::*;
 pub use run_timing::PtoRunTiming;
 pub use task_args::{TaskArgs, TaskArgsView};
 pub use tensor::ContinuousTensor;
+pub use wire_enum::EnumError;
