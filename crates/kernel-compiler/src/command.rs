@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Runtime, Source, Unit};
+use crate::source::{Arch, Source, Unit};
 use crate::toolchain::{Flavor, Toolchain};
 use task_interface::CoreType;
 
@@ -29,9 +29,12 @@ pub(crate) fn flags(toolchain: &Toolchain, source: &Source, includes: &[PathBuf]
                 CoreType::Aiv => "-D__DAV_VEC__",
             }]);
         }
-        Unit::Orchestration { runtime: Runtime::HostBuildGraph } => {
+        Unit::Orchestration { .. } => {
             add(&["-shared", "-fPIC", "-O3", "-g", "-std=c++17"]);
         }
+    }
+    if source.arch == Arch::A5 {
+        add(&["-DSIMPLER_ARCH_A5"]);
     }
     if gnu {
         // Unique symbols would be shared by all copies of a library and would keep it loaded for ever. Clang

@@ -314,7 +314,7 @@ impl KernelCompiler {
         if let (Unit::Kernel { .. }, Some(root)) = (source.unit, &self.pto_isa) {
             includes.extend([root.join("include"), root.join("include/pto")]);
         }
-        includes.extend(headers::folders(source.unit).iter().map(|folder| self.headers.join(folder)));
+        includes.extend(headers::folders(source).iter().map(|folder| self.headers.join(folder)));
         includes.extend(self.include_dirs.iter().cloned());
         for dir in &source.include_dirs {
             includes.push(checked_dir(dir)?);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Fields};
-use crate::source::{Runtime, Unit};
+use crate::source::{Runtime, Source, Unit};
 
 macro_rules! headers {
     ($($path:literal),* $(,)?) => {
@@ -23,6 +23,19 @@ const HEADERS: &[(&str, &str)] = headers![
     "task_interface/data_type.h",
     "task_interface/task_args.h",
     "task_interface/tensor_arg.h",
+    "tensormap_and_ringbuffer/aicore_completion_mailbox.h",
+    "tensormap_and_ringbuffer/common.h",
+    "tensormap_and_ringbuffer/intrinsic.h",
+    "tensormap_and_ringbuffer/pto_arg_with_deps.h",
+    "tensormap_and_ringbuffer/pto_async_kernel_api.h",
+    "tensormap_and_ringbuffer/pto_completion_token.h",
+    "tensormap_and_ringbuffer/pto_orchestration_api.h",
+    "tensormap_and_ringbuffer/pto_runtime_status.h",
+    "tensormap_and_ringbuffer/pto_submit_types.h",
+    "tensormap_and_ringbuffer/pto_task_id.h",
+    "tensormap_and_ringbuffer/pto_types.h",
+    "tensormap_and_ringbuffer/runtime.h",
+    "tensormap_and_ringbuffer/tensor.h",
 ];
 
 /// Writes the headers below `parent`, into a folder named after their content, and returns that folder. Files
@@ -49,12 +62,18 @@ pub(crate) fn materialise(parent: &Path, scratch: &Path) -> io::Result<PathBuf> 
     Ok(root)
 }
 
-/// The folders below the root that a unit searches, in order.
-pub(crate) fn folders(unit: Unit) -> &'static [&'static str] {
-    match unit {
-        Unit::Kernel { .. } => &["incore", "task_interface", "platform"],
-        Unit::Orchestration { runtime: Runtime::HostBuildGraph } => {
+/// The folders below the root that a source searches, in order.
+pub(crate) fn folders(source: &Source) -> &'static [&'static str] {
+    match (source.unit, source.runtime) {
+        (Unit::Kernel { .. }, Runtime::HostBuildGraph) => &["incore", "task_interface", "platform"],
+        (Unit::Kernel { .. }, Runtime::TensormapAndRingbuffer) => {
+            &["incore", "tensormap_and_ringbuffer", "task_interface", "platform"]
+        }
+        (Unit::Orchestration { .. }, Runtime::HostBuildGraph) => {
             &["host_build_graph", "task_interface", "platform"]
+        }
+        (Unit::Orchestration { .. }, Runtime::TensormapAndRingbuffer) => {
+            &["tensormap_and_ringbuffer", "task_interface", "platform"]
         }
     }
 }
@@ -104,11 +123,13 @@ mod tests {
     #[test]
     fn the_folders_exist() {
         use task_interface::CoreType;
-        let kernel = Unit::Kernel { core_type: CoreType::Aiv };
-        let graph = Unit::Orchestration { runtime: Runtime::HostBuildGraph };
-        for folder in folders(kernel).iter().chain(folders(graph)) {
-            let prefix = format!("{folder}/");
-            assert!(HEADERS.iter().any(|(path, _)| path.starts_with(&prefix)), "{folder}");
+        for runtime in [Runtime::HostBuildGraph, Runtime::TensormapAndRingbuffer] {
+            let kernel = Source::kernel("k.cpp", CoreType::Aiv).runtime(runtime);
+            let graph = Source::orchestration("g.cpp", runtime);
+            for folder in folders(&kernel).iter().chain(folders(&graph)) {
+                let prefix = format!("{folder}/");
+                assert!(HEADERS.iter().any(|(path, _)| path.starts_with(&prefix)), "{folder}");
+            }
         }
     }
 }

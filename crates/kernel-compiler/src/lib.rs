@@ -66,5 +66,5 @@ mod toolchain;
 pub use artifact::Artifact;
 pub use compiler::{Builder, KernelCompiler};
 pub use error::{CompileError, Invocation};
-pub use source::{Runtime, Source, Unit};
+pub use source::{Arch, Runtime, Source, Unit};
 pub use task_interface::CoreType;

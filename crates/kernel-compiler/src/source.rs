@@ -3,12 +3,26 @@ use std::path::PathBuf;
 
 use task_interface::CoreType;
 
-/// The runtime an orchestration is written for.
+/// The runtime a source is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Runtime {
     /// The host builds the whole graph first; header `orchestration_api.h`.
     HostBuildGraph,
+    /// The graph is built while it runs; header `pto_orchestration_api.h`, and for kernels `tensor.h`,
+    /// `intrinsic.h` and `pto_async_kernel_api.h`.
+    TensormapAndRingbuffer,
+}
+
+/// The kind of chip, where headers differ (`spec/public-abi.md`, section I).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Arch {
+    /// A2 and A3.
+    #[default]
+    A2a3,
+    /// A5; `SIMPLER_ARCH_A5` is defined.
+    A5,
 }
 
 /// What a source is compiled to.
@@ -33,6 +47,9 @@ pub enum Unit {
 pub struct Source {
     pub(crate) path: PathBuf,
     pub(crate) unit: Unit,
+    /// For orchestrations the one in `unit`.
+    pub(crate) runtime: Runtime,
+    pub(crate) arch: Arch,
     pub(crate) include_dirs: Vec<PathBuf>,
     pub(crate) flags: Vec<OsString>,
     pub(crate) entry: Option<String>,
@@ -40,14 +57,23 @@ pub struct Source {
 }
 
 impl Source {
-    /// The C++ file at `path`, whatever its extension.
+    /// The C++ file at `path`, whatever its extension. A kernel is one of [`Runtime::HostBuildGraph`] unless
+    /// [`runtime`](Source::runtime) says otherwise.
     pub fn new(path: impl Into<PathBuf>, unit: Unit) -> Source {
-        let entry = match unit {
-            Unit::Kernel { .. } => Some("kernel_entry".to_owned()),
-            Unit::Orchestration { .. } => None,
+        let (entry, runtime) = match unit {
+            Unit::Kernel { .. } => (Some("kernel_entry".to_owned()), Runtime::HostBuildGraph),
+            Unit::Orchestration { runtime } => (None, runtime),
         };
-        let (include_dirs, flags) = (Vec::new(), Vec::new());
-        Source { path: path.into(), unit, include_dirs, flags, entry, allow_undefined: false }
+        Source {
+            path: path.into(),
+            unit,
+            runtime,
+            arch: Arch::default(),
+            include_dirs: Vec::new(),
+            flags: Vec::new(),
+            entry,
+            allow_undefined: false,
+        }
     }
 
     /// A kernel for one kind of core. The same file compiled for both kinds gives two objects.
@@ -58,6 +84,23 @@ impl Source {
     /// An orchestration.
     pub fn orchestration(path: impl Into<PathBuf>, runtime: Runtime) -> Source {
         Source::new(path, Unit::Orchestration { runtime })
+    }
+
+    /// Names the runtime that the source is written for: decides which of the project's headers it sees.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Source {
+        self.runtime = runtime;
+        if let Unit::Orchestration { runtime: own } = &mut self.unit {
+            *own = runtime;
+        }
+        self
+    }
+
+    /// Names the kind of chip. Default: [`Arch::A2a3`].
+    #[must_use]
+    pub fn arch(mut self, arch: Arch) -> Source {
+        self.arch = arch;
+        self
     }
 
     /// Adds a folder for `#include`, searched after the project's own and after those added before.

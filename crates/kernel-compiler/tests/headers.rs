@@ -21,7 +21,7 @@ fn cpp(name: &str) -> PathBuf {
 fn host(compiler: &str, arguments: &[&str], source: &Path) -> Result<(), String> {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include");
     let mut command = Command::new(compiler);
-    for folder in ["host_build_graph", "incore", "platform", "task_interface"] {
+    for folder in ["host_build_graph", "tensormap_and_ringbuffer", "incore", "platform", "task_interface"] {
         command.arg("-I").arg(include.join(folder));
     }
     let output = command.arg(source).args(arguments).output().map_err(|error| error.to_string())?;
