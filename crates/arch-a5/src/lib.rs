@@ -33,6 +33,10 @@ impl Arch for Chip {
         &limits::LIMITS
     }
 
+    fn has_sdma_event_records(&self) -> bool {
+        false
+    }
+
     fn registers(&self) -> &'static [Register] {
         &registers::REGISTERS
     }

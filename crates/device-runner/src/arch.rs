@@ -15,6 +15,10 @@ pub trait Arch: fmt::Debug + Send + Sync {
     /// Numeric limits (`spec/device-abi.md`, section 1.1).
     fn limits(&self) -> &'static Limits;
 
+    /// Whether kernels may wait for SDMA event records (`spec/public-abi.md`, section E.7); elsewhere every
+    /// completion condition is a counter.
+    fn has_sdma_event_records(&self) -> bool;
+
     /// All registers of a core, by id.
     fn registers(&self) -> &'static [Register];
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::dev_ptr::DevPtr;
@@ -35,6 +36,18 @@ pub struct StaticArenas {
     memory: Arc<Memory>,
     deferred: DeferredErrors,
     regions: Mutex<[Option<Region>; 3]>,
+    /// Runs that use the regions by address.
+    leases: Arc<AtomicUsize>,
+}
+
+/// Keeps the regions committed where they are, for a run that uses them by address.
+#[derive(Debug)]
+pub struct ArenaLease(Arc<AtomicUsize>);
+
+impl Drop for ArenaLease {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug)]
@@ -49,7 +62,7 @@ const ALIGN: usize = 1024;
 
 impl StaticArenas {
     pub(crate) fn new(memory: Arc<Memory>, deferred: DeferredErrors) -> Self {
-        Self { memory, deferred, regions: Mutex::default() }
+        Self { memory, deferred, regions: Mutex::default(), leases: Arc::default() }
     }
 
     /// Commits the three regions.
@@ -58,9 +71,30 @@ impl StaticArenas {
     ///
     /// # Errors
     /// Any failure, of an allocation or of a release, leaves all three regions released and their sizes
-    /// 0, also those that an earlier call had committed.
+    /// 0, also those that an earlier call had committed. `Busy` changes nothing: a run uses the regions,
+    /// and one of them would have to move.
     pub fn setup(&self, sizes: ArenaSizes) -> Result<(), DeviceError> {
+        self.commit(&mut lock(&self.regions), sizes)
+    }
+
+    /// Commits the three regions, and keeps them where they are until the lease is dropped.
+    ///
+    /// # Errors
+    /// As [`Self::setup`].
+    pub fn lease(&self, sizes: ArenaSizes) -> Result<ArenaLease, DeviceError> {
         let mut regions = lock(&self.regions);
+        self.commit(&mut regions, sizes)?;
+        self.leases.fetch_add(1, Ordering::AcqRel);
+        Ok(ArenaLease(Arc::clone(&self.leases)))
+    }
+
+    fn commit(&self, regions: &mut [Option<Region>; 3], sizes: ArenaSizes) -> Result<(), DeviceError> {
+        let moves = |(region, size): (&Option<Region>, usize)| {
+            region.as_ref().is_some_and(|region| size == 0 || size > region.size)
+        };
+        if self.leases.load(Ordering::Acquire) > 0 && regions.iter().zip(sizes.as_array()).any(moves) {
+            return Err(DeviceError::Busy);
+        }
         let result =
             regions.iter_mut().zip(sizes.as_array()).try_for_each(|(region, size)| self.fit(region, size));
         if result.is_err() {

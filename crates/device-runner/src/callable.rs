@@ -175,7 +175,7 @@ pub(crate) struct CallableCaches {
 /// A callable that is ready to run. Dropping it gives back its shares.
 #[derive(Debug)]
 pub(crate) struct Callable {
-    pub(crate) kernels: KernelTable,
+    pub(crate) kernels: Arc<KernelTable>,
     pub(crate) orchestration: Box<dyn Orchestration>,
     /// Whether it was launched since it was registered.
     pub(crate) ran: AtomicBool,
@@ -223,7 +223,7 @@ impl CallableCaches {
             (native, _) => variant.open(native)?,
         };
         Ok(Callable {
-            kernels,
+            kernels: Arc::new(kernels),
             orchestration,
             ran: AtomicBool::new(false),
             _image: image,

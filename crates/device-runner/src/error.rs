@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use crate::arch::CoreId;
 use crate::dev_ptr::DevPtr;
 use crate::program::TaskId;
-use crate::stall::{RunningTask, Stall};
+use crate::stall::Stall;
 use crate::sync::lock;
 
 /// An error of a lower layer whose type is not part of this crate's interface.
@@ -75,17 +75,15 @@ pub enum DeviceError {
     /// Nothing could run any more and work was left.
     #[error("the run is deadlocked: {0}")]
     Stalled(Box<Stall>),
-    /// No kernel finished within the watchdog's limit.
+    /// Nothing finished within the watchdog's limit.
     #[error(
-        "no kernel finished for {limit:.1?}; {} task(s) are still inside a kernel, first {}; the device stays unusable: close it, and raise the watchdog if the kernels are only slow",
-        running.len(),
-        first_running(running)
+        "nothing finished for {limit:.1?}; the device stays unusable: close it, and raise the watchdog if this is only slow: {stall}"
     )]
     Watchdog {
         /// The limit.
         limit: std::time::Duration,
-        /// What was running.
-        running: Vec<RunningTask>,
+        /// What was running and what waited.
+        stall: Box<Stall>,
     },
     /// An earlier launch could not be ended, so nothing new can be started.
     #[error("the device is unusable since an earlier run: {reason}; close this worker and open another")]
@@ -135,13 +133,6 @@ impl DeviceError {
     }
 }
 
-fn first_running(running: &[RunningTask]) -> String {
-    running.first().map_or_else(
-        || "none".to_owned(),
-        |task| format!("{} ({}) on {} {}", task.task, task.kernel, task.core_type, task.core),
-    )
-}
-
 /// What a runtime variant refuses while it loads, builds or ends a graph.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -162,6 +153,14 @@ pub enum VariantError {
     Returned {
         /// Its return value.
         code: i32,
+    },
+    /// The device program ended with a status other than 0 (`spec/public-abi.md`, section F.2).
+    #[error("the device program ended with status {code}: {text}")]
+    Status {
+        /// The code as in the C API: negative.
+        code: i32,
+        /// What it means, what happened, and what to do.
+        text: String,
     },
     /// The orchestration threw or failed.
     #[error("the orchestration failed: {0}")]
@@ -352,7 +351,7 @@ mod tests {
 
     #[test]
     fn only_a_kernel_that_is_still_running_leaves_the_device_unusable() {
-        let running = RunningTask {
+        let running = crate::stall::RunningTask {
             task: TaskId(3),
             kernel: "spin".to_owned(),
             core: CoreId(1),
@@ -360,10 +359,10 @@ mod tests {
             elapsed: std::time::Duration::ZERO,
         };
         let limit = std::time::Duration::from_secs(2);
-        let watchdog = DeviceError::Watchdog { limit, running: vec![running.clone()] };
+        let stall = Box::new(Stall::new(vec![running.clone()], Vec::new(), 0));
+        let watchdog = DeviceError::Watchdog { limit, stall };
         assert!(watchdog.leaves_device_unusable());
-        assert!(watchdog.to_string().contains("first task 3 (spin) on AIV core 1"), "{watchdog}");
-        assert!(DeviceError::Watchdog { limit, running: Vec::new() }.to_string().contains("first none"));
+        assert!(watchdog.to_string().contains("task 3 (spin) on AIV core 1"), "{watchdog}");
         assert!(DeviceError::Unusable { reason: String::new() }.leaves_device_unusable());
         let stalled = |running| DeviceError::Stalled(Box::new(Stall::new(running, Vec::new(), 0)));
         assert!(stalled(vec![running]).leaves_device_unusable());

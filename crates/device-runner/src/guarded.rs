@@ -134,7 +134,7 @@ impl Drop for GuardedRun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Topology;
+    use crate::arch::{CoreId, Topology};
     use crate::kernel::NativeKernel;
     use crate::program::{Cores, DeviceProgram, DeviceTime, Dispatch, TaskId};
     use crate::stall::WaitingTask;
@@ -150,7 +150,7 @@ mod tests {
         fn has_startable(&self, _: &dyn Cores) -> bool {
             false
         }
-        fn complete(&mut self, _: TaskId, _: DeviceTime) {}
+        fn complete(&mut self, _: TaskId, _: CoreId, _: DeviceTime) {}
         fn is_done(&self) -> bool {
             true
         }

@@ -37,7 +37,7 @@ pub mod testing;
 mod variant;
 
 pub use arch::{Arch, CoreId, Limits, Register, Topology};
-pub use arena::{ArenaSizes, StaticArenas};
+pub use arena::{ArenaLease, ArenaSizes, StaticArenas};
 pub use binding::{BindGuard, current_runner};
 pub use cache::{CacheRef, Content, ContentCache};
 pub use callable::{CallableSource, KernelTable, OrchestrationSource};
@@ -47,7 +47,9 @@ pub use error::{DeviceError, RunnerError, VariantError};
 pub use kernel::{KernelContext, KernelFault, KernelHandle, KernelSource, LaunchKernel, NativeKernel};
 pub use memory::{DevBuffer, Memory};
 pub use phases::{ActiveRun, PreparedRun, RunOutcome};
-pub use program::{Cores, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId};
+pub use program::{
+    Chip, Cores, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId,
+};
 pub use registry::{CallableId, DlopenCounts};
 pub use report::ResourceReport;
 pub use runner::DeviceRunner;

@@ -26,6 +26,14 @@ pub struct DeviceTime(pub u64);
 /// It decides *what* runs *where*; whoever drives it (the simulator's engine) decides *how* a core runs
 /// a kernel. All calls come under one lock, so an implementation needs none of its own.
 pub trait DeviceProgram: Send {
+    /// The code that builds the graph while it runs, if there is such; asked for once, at the launch.
+    ///
+    /// It runs on a thread of its own and shares its state with the program by its own means. The launch does
+    /// not end before it has returned.
+    fn take_orchestration(&mut self) -> Option<Box<dyn DeviceOrchestration>> {
+        None
+    }
+
     /// Picks a task that may start now and an idle core for it; `None` when there is none.
     ///
     /// The task then counts as started and the core as busy.
@@ -34,8 +42,23 @@ pub trait DeviceProgram: Send {
     /// Whether [`next`](Self::next) would find something.
     fn has_startable(&self, cores: &dyn Cores) -> bool;
 
-    /// A started task has finished at `at`.
-    fn complete(&mut self, task: TaskId, at: DeviceTime);
+    /// The kernel that [`next`](Self::next) would start; `None` also when it cannot be told.
+    ///
+    /// Lets an orchestration that waits run a short kernel itself.
+    fn peek_kernel(&self, _cores: &dyn Cores) -> Option<u32> {
+        None
+    }
+
+    /// A task that was started on `core` has finished at `at`.
+    fn complete(&mut self, task: TaskId, core: CoreId, at: DeviceTime);
+
+    /// Looks whether something in device memory that tasks wait for has come; `now` is the device time.
+    fn poll_memory(&mut self, _now: DeviceTime) {}
+
+    /// Whether tasks wait for something in device memory, which may come from outside of this launch.
+    fn awaits_memory(&self) -> bool {
+        false
+    }
 
     /// Whether nothing is left to start or to wait for.
     fn is_done(&self) -> bool;
@@ -43,11 +66,37 @@ pub trait DeviceProgram: Send {
     /// Tasks that have finished so far.
     fn completed(&self) -> u64;
 
+    /// Grows whenever the program gets on; shows whoever watches the run that it is not stuck.
+    fn activity(&self) -> u64 {
+        self.completed()
+    }
+
     /// Every task that has not started, with what it waits for; called only to report a stall.
     fn waiting(&self) -> Vec<WaitingTask>;
 
     /// Gives the program back to its variant after a run.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// The part of a device program that builds its graph while it runs.
+pub trait DeviceOrchestration: Send {
+    /// Runs to its end; whatever it meets is told by the program.
+    fn run(self: Box<Self>, chip: &dyn Chip);
+}
+
+/// What a [`DeviceOrchestration`] may ask of whoever runs it.
+pub trait Chip {
+    /// Tasks have become startable.
+    fn tasks_added(&self);
+
+    /// Number of tasks that have ended.
+    fn progress(&self) -> u64;
+
+    /// Blocks until [`progress`](Self::progress) is more than `seen`. `false` when that cannot happen any more:
+    /// nothing runs, nothing can start, and nothing is awaited; or the launch is being stopped.
+    ///
+    /// Tasks may be run on the calling thread meanwhile.
+    fn wait_beyond(&self, seen: u64) -> bool;
 }
 
 /// What a [`DeviceProgram`] may ask of the chip's cores.
@@ -57,6 +106,9 @@ pub trait Cores {
 
     /// Whether a core of this type is idle.
     fn has_idle(&self, core_type: CoreType) -> bool;
+
+    /// Since when this core is idle; `None` while it has a task.
+    fn idle_since(&self, core: CoreId) -> Option<DeviceTime>;
 
     /// The idle core of this type that has been free for longest on the device clock.
     fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore>;
@@ -84,6 +136,9 @@ pub struct Dispatch {
     pub ready_at: DeviceTime,
     /// What the kernel is called with.
     pub args: KernelArgs,
+    /// How many of the dispatches that come next have to run together with this one: they may wait for each
+    /// other from their first instruction.
+    pub followers: u32,
 }
 
 /// The argument array of a kernel.

@@ -240,7 +240,13 @@ impl DeviceRunner {
         self.check_args(args)?;
         let callable = self.registry.get(id)?;
         let _guard = self.bind()?;
-        let context = RunContext::new(&self.memory, &callable.kernels, topology);
+        let context = RunContext {
+            memory: &self.memory,
+            kernels: &callable.kernels,
+            topology,
+            arch: self.arch,
+            arenas: &self.arenas,
+        };
         let bound = callable.orchestration.bind(&context, args)?;
         Ok(PreparedRun::new(bound, callable, ticket, Arc::clone(self), topology, aicpu_threads, started))
     }

@@ -16,13 +16,22 @@ pub struct Stall {
     pub waiting: Vec<WaitingTask>,
     /// Tasks that had finished before.
     pub completed: u64,
+    /// Whether code that builds the graph was still running.
+    pub orchestrating: bool,
 }
 
 impl Stall {
     /// A report of what runs and what waits.
     #[must_use]
     pub fn new(running: Vec<RunningTask>, waiting: Vec<WaitingTask>, completed: u64) -> Self {
-        Self { running, waiting, completed }
+        Self { running, waiting, completed, orchestrating: false }
+    }
+
+    /// The same, while code that builds the graph was still running, or not.
+    #[must_use]
+    pub fn with_orchestration(mut self, orchestrating: bool) -> Self {
+        self.orchestrating = orchestrating;
+        self
     }
 }
 
@@ -68,6 +77,9 @@ impl fmt::Display for Stall {
             self.running.len(),
             self.waiting.len()
         )?;
+        if self.orchestrating {
+            write!(f, "\n  running: the orchestration")?;
+        }
         for task in self.running.iter().take(SHOWN) {
             write!(
                 f,

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use task_interface::ChipStorageTaskArgs;
 
-use crate::arch::Topology;
+use crate::arch::{Arch, Topology};
+use crate::arena::StaticArenas;
 use crate::callable::{KernelTable, OrchestrationSource};
 use crate::error::VariantError;
 use crate::memory::Memory;
@@ -55,17 +56,13 @@ pub struct RunContext<'a> {
     /// Device memory.
     pub memory: &'a Arc<Memory>,
     /// The callable's kernels.
-    pub kernels: &'a KernelTable,
+    pub kernels: &'a Arc<KernelTable>,
     /// The cores the run will have.
     pub topology: Topology,
-}
-
-impl<'a> RunContext<'a> {
-    /// The context of one run.
-    #[must_use]
-    pub fn new(memory: &'a Arc<Memory>, kernels: &'a KernelTable, topology: Topology) -> Self {
-        Self { memory, kernels, topology }
-    }
+    /// The chip.
+    pub arch: &'static dyn Arch,
+    /// The pooled regions.
+    pub arenas: &'a StaticArenas,
 }
 
 /// One run's resources. Dropping it gives all of them back and copies nothing; that may happen on any

@@ -115,6 +115,38 @@ fn a_size_that_no_memory_has_is_refused_without_a_wrap() {
     bench.close();
 }
 
+#[test]
+fn leased_regions_stay_where_they_are() {
+    let bench = Bench::new();
+    let arenas = bench.runner.arenas();
+    let lease = arenas.lease(sizes(64, 0, 64)).unwrap();
+    let before = bases(&bench);
+    for moving in [sizes(65, 0, 64), sizes(64, 0, 65), ArenaSizes::default()] {
+        assert!(matches!(setup(&bench, moving), Err(DeviceError::Busy)));
+        assert!(matches!(arenas.lease(moving), Err(DeviceError::Busy)));
+        assert_eq!((bases(&bench), arenas.committed()), (before, sizes(64, 0, 64)));
+    }
+    // What moves nothing goes on: the same or less, and a region that nobody had.
+    let second = arenas.lease(sizes(1, 8, 64)).unwrap();
+    assert_eq!(bases(&bench)[0], before[0]);
+    drop(lease);
+    assert!(matches!(setup(&bench, sizes(65, 8, 64)), Err(DeviceError::Busy)));
+    drop(second);
+    setup(&bench, sizes(65, 8, 64)).unwrap();
+    assert_eq!(arenas.committed(), sizes(65, 8, 64));
+    bench.close();
+}
+
+#[test]
+fn a_lease_that_fails_holds_nothing() {
+    let bench = Bench::new();
+    assert!(bench.runner.arenas().lease(sizes(usize::MAX, 1, 1)).is_err());
+    setup(&bench, sizes(64, 64, 64)).unwrap();
+    setup(&bench, ArenaSizes::default()).unwrap();
+    assert_released(&bench);
+    bench.close();
+}
+
 /// Runs `second` after `first` with a fault at every device call `second` makes.
 fn fail_every_call(first: ArenaSizes, second: ArenaSizes) {
     quiet_injected_panics();

@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use device_runner::{DevPtr, TaskId};
+use host_memory::HostRange;
 use task_interface::{
     CORE_MAX_TENSOR_ARGS, CoreType, OrchestrationRuntime, OrchestrationRuntimeOps, RUNTIME_MAX_ARGS,
     TensorInfo,
@@ -14,7 +15,6 @@ use task_interface::{
 
 use crate::builder::GraphBuilder;
 use crate::error::GraphError;
-use crate::host_memory::HostRange;
 
 /// What the runtime pointer points to: the contract's first field, and the builder behind it.
 #[repr(C)]

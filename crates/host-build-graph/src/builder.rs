@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 use device_runner::{DevPtr, OrchestrationSource, RunContext, TaskId};
+use host_memory::HostRange;
 use task_interface::{CORE_MAX_TENSOR_ARGS, ChipStorageTaskArgs, ContinuousTensor, CoreType, TensorInfo};
 
 use crate::error::GraphError;
 use crate::graph::Graph;
-use crate::host_memory::HostRange;
 use crate::staging::Staging;
 
 /// What an orchestration builds its graph with.

@@ -15,7 +15,6 @@ mod builder;
 mod cycle;
 mod error;
 mod graph;
-mod host_memory;
 mod orchestration;
 mod scheduler;
 mod staging;

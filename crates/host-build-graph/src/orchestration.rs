@@ -48,7 +48,8 @@ impl RuntimeVariant for HostBuildGraph {
                 });
             }
         };
-        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry) }))
+        let is_object = matches!(entry, Entry::Object { .. });
+        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry), is_object }))
     }
 }
 
@@ -71,6 +72,7 @@ enum Entry {
 struct HbgOrchestration {
     /// Locked while the orchestration runs: C++ code with static variables counts on one run at a time.
     entry: Mutex<Entry>,
+    is_object: bool,
 }
 
 impl Entry {
@@ -96,7 +98,7 @@ impl Entry {
 
 impl Orchestration for HbgOrchestration {
     fn loaded_on_host(&self) -> bool {
-        matches!(*self.entry.lock().unwrap_or_else(PoisonError::into_inner), Entry::Object { .. })
+        self.is_object
     }
 
     fn loads_on_device(&self) -> bool {

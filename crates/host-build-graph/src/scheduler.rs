@@ -2,7 +2,9 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use device_runner::{Cores, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId, WaitingTask};
+use device_runner::{
+    CoreId, Cores, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId, WaitingTask,
+};
 use task_interface::CoreType;
 
 use crate::graph::{Graph, Links};
@@ -106,6 +108,7 @@ impl DeviceProgram for Scheduler {
             core: idle.core,
             ready_at: self.ready_at[task as usize],
             args: KernelArgs::Inline(self.graph.arg_slots(task)),
+            followers: 0,
         })
     }
 
@@ -113,7 +116,7 @@ impl DeviceProgram for Scheduler {
         TYPES.into_iter().any(|core_type| !self.queue(core_type).is_empty() && cores.has_idle(core_type))
     }
 
-    fn complete(&mut self, task: TaskId, at: DeviceTime) {
+    fn complete(&mut self, task: TaskId, _core: CoreId, at: DeviceTime) {
         let Ok(task) = u32::try_from(task.0) else { return };
         self.state[task as usize] = TaskState::Done;
         self.completed += 1;
@@ -167,7 +170,7 @@ impl DeviceProgram for Scheduler {
 
 #[cfg(test)]
 mod tests {
-    use device_runner::{CoreId, Topology};
+    use device_runner::Topology;
     use proptest::prelude::*;
 
     use super::*;
@@ -185,6 +188,10 @@ mod tests {
 
         fn has_idle(&self, core_type: CoreType) -> bool {
             self.earliest_idle(core_type).is_some()
+        }
+
+        fn idle_since(&self, core: CoreId) -> Option<DeviceTime> {
+            (!self.busy[core.0 as usize]).then_some(DeviceTime(0))
         }
 
         fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore> {
@@ -214,7 +221,7 @@ mod tests {
         let mut stuck = scheduler(&[CoreType::Aiv; 4], &[(0, 1), (1, 2), (2, 1), (2, 1), (0, 3)]);
         let cores = cores(1);
         while let Some(dispatch) = stuck.next(&cores) {
-            stuck.complete(dispatch.task, DeviceTime(1));
+            stuck.complete(dispatch.task, dispatch.core, DeviceTime(1));
         }
         assert!(!stuck.is_done() && !stuck.has_startable(&cores));
         let waiting: Vec<_> = stuck.waiting().into_iter().map(|task| (task.task.0, task.unmet)).collect();
@@ -255,7 +262,7 @@ mod tests {
                 cores.busy[ended.core.0 as usize] = false;
                 let task = usize::try_from(ended.task.0).unwrap();
                 prop_assert!(!std::mem::replace(&mut done[task], true));
-                program.complete(ended.task, DeviceTime(0));
+                program.complete(ended.task, ended.core, DeviceTime(0));
             }
             prop_assert!(done.iter().all(|&done| done) && running.is_empty());
         }

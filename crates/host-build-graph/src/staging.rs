@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use device_runner::{DevBuffer, DevPtr, DeviceError, Memory};
+use host_memory::HostRange;
 
 use crate::error::GraphError;
-use crate::host_memory::HostRange;
 
 /// Device memory that one run has taken, and what of it goes back to the host.
 #[derive(Debug)]

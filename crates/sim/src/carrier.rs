@@ -1,35 +1,47 @@
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, MutexGuard};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use device_runner::{DeviceError, KernelArgs, KernelContext};
+use device_runner::{Chip, DeviceError, GlobalMemory, KernelArgs, KernelContext};
+use task_interface::trb::DISPATCH_MAX_ARGS;
 
-use crate::engine::{Done, Engine, Job, RunShared};
-use crate::{identity, threads};
+use crate::engine::{Engine, State};
+use crate::identity;
+use crate::run::{Done, Job, RunShared, Work};
+use crate::threads::WatchedThread;
 
 /// Kernels keep their tiles in thread-local memory and on the stack; pages that are not touched cost nothing.
 const STACK: usize = 8 << 20;
 
 /// Starts a thread that carries out tasks until the engine ends it.
-pub(crate) fn spawn(engine: Arc<Engine>, index: usize) -> Result<JoinHandle<()>, DeviceError> {
+pub(crate) fn spawn(
+    engine: Arc<Engine>,
+    index: usize,
+    thread: Arc<WatchedThread>,
+) -> Result<JoinHandle<()>, DeviceError> {
     Builder::new()
         .name(format!("sim-core-{index}"))
         .stack_size(STACK)
-        .spawn(move || run(&engine, index))
+        .spawn(move || run(&engine, index, &thread))
         .map_err(|source| DeviceError::Platform { call: "starting a thread", source: source.into() })
 }
 
-fn run(engine: &Arc<Engine>, index: usize) {
+fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
     let mut joined: Option<Arc<RunShared>> = None;
+    thread.is_here();
     let mut state = engine.lock();
-    state.register_thread(index, threads::current_id());
     loop {
-        if let Some(mut job) = engine.take_job(&mut state, index) {
+        if let Some(work) = engine.take_work(&mut state, index) {
             drop(state);
-            join(&mut joined, &job.run);
-            let done = execute(engine, &mut job);
-            state = engine.lock();
-            if !engine.finish_job(&mut state, index, &job, done) {
+            let run = match &work {
+                Work::Task(job) => &job.run,
+                Work::Orchestration(run, _) => run,
+            };
+            join(&mut joined, run);
+            let go_on;
+            (state, go_on) = carry_out(engine, index, thread, work);
+            if !go_on {
                 return;
             }
             continue;
@@ -52,6 +64,55 @@ fn run(engine: &Arc<Engine>, index: usize) {
     }
 }
 
+/// Does the work and reports it; whether the carrier goes on.
+fn carry_out<'e>(
+    engine: &'e Arc<Engine>,
+    index: usize,
+    thread: &WatchedThread,
+    work: Work,
+) -> (MutexGuard<'e, State>, bool) {
+    match work {
+        Work::Task(mut job) => {
+            let done = execute(engine, thread, &mut job);
+            let mut state = engine.lock();
+            let go_on = engine.finish_job(&mut state, index, &job, done);
+            (state, go_on)
+        }
+        Work::Orchestration(run, code) => {
+            let serial = run.serial;
+            let chip = SimChip { engine, carrier: index, thread, run };
+            // What it throws or panics with is its program's to catch; nothing may pass this thread.
+            let _ = thread.inside(|| catch_unwind(AssertUnwindSafe(|| code.run(&chip))));
+            let mut state = engine.lock();
+            let go_on = engine.finish_orchestration(&mut state, serial);
+            (state, go_on)
+        }
+    }
+}
+
+/// The chip as an orchestration sees it, from the carrier that runs it.
+struct SimChip<'a> {
+    engine: &'a Arc<Engine>,
+    carrier: usize,
+    thread: &'a WatchedThread,
+    run: Arc<RunShared>,
+}
+
+impl Chip for SimChip<'_> {
+    fn tasks_added(&self) {
+        self.thread.outside(|| self.engine.tasks_added());
+    }
+
+    fn progress(&self) -> u64 {
+        self.thread.outside(|| self.engine.progress_of(self.run.serial))
+    }
+
+    fn wait_beyond(&self, seen: u64) -> bool {
+        let execute = |job: &mut Job| execute(self.engine, self.thread, job);
+        self.thread.outside(|| self.engine.wait_beyond(&self.run, self.carrier, seen, execute))
+    }
+}
+
 fn join(joined: &mut Option<Arc<RunShared>>, run: &Arc<RunShared>) {
     if joined.as_ref().is_none_or(|joined| joined.serial != run.serial) {
         identity::join_run(Arc::clone(&run.pipes));
@@ -64,19 +125,36 @@ fn leave(joined: &mut Option<Arc<RunShared>>) {
     *joined = None;
 }
 
-fn execute(engine: &Engine, job: &mut Job) -> Done {
+fn execute(engine: &Engine, thread: &WatchedThread, job: &mut Job) -> Done {
     let kernel = Arc::clone(&job.run.kernels[job.dispatch.kernel as usize]);
-    let slots = match job.dispatch.args {
-        KernelArgs::Inline(slots) => slots,
-        KernelArgs::Device(_) => [0; 16],
-    };
+    let mut slots = [0; DISPATCH_MAX_ARGS];
+    let slots = if kernel.is_native() { seen_args(engine, &job.dispatch.args, &mut slots) } else { &[] };
     let args = job.args();
     let (task, core) = (job.dispatch.task, job.dispatch.core);
-    let context = KernelContext::new(engine.space().as_ref(), task, core, &slots);
+    let context = KernelContext::new(engine.space().as_ref(), task, core, slots);
     identity::become_core(job.run.topology, core);
     let start = Instant::now();
     // SAFETY: the array was made by the program for this kernel: sixteen slots of our own, or one that it
     // keeps in device memory for as long as the run.
-    let result = unsafe { kernel.call(args, &context) };
+    let result = thread.inside(|| unsafe { kernel.call(args, &context) });
     Done { duration: start.elapsed(), result }
+}
+
+/// The arguments of a Rust kernel, which does not follow addresses by itself.
+fn seen_args<'a>(engine: &Engine, args: &KernelArgs, slots: &'a mut [u64; DISPATCH_MAX_ARGS]) -> &'a [u64] {
+    match args {
+        KernelArgs::Inline(inline) => {
+            slots[..inline.len()].copy_from_slice(inline);
+            &slots[..inline.len()]
+        }
+        KernelArgs::Device(array) => {
+            let mut bytes = [0; DISPATCH_MAX_ARGS * size_of::<u64>()];
+            if engine.space().copy_from_device(&mut bytes, *array).is_ok() {
+                for (slot, word) in slots.iter_mut().zip(bytes.chunks_exact(size_of::<u64>())) {
+                    *slot = word.try_into().map_or(0, u64::from_le_bytes);
+                }
+            }
+            slots
+        }
+    }
 }

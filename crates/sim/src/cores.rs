@@ -9,6 +9,8 @@ use task_interface::CoreType;
 #[derive(Debug)]
 pub(crate) struct CoreTable {
     topology: Topology,
+    /// By core; `None` while it has a task.
+    idle_since: Vec<Option<DeviceTime>>,
     idle_aic: IdleCores,
     idle_aiv: IdleCores,
 }
@@ -19,7 +21,8 @@ type IdleCores = BinaryHeap<Reverse<(DeviceTime, u32)>>;
 impl CoreTable {
     pub(crate) fn new(topology: Topology) -> Self {
         let all = |core_type| topology.ids_of(core_type).map(|core| Reverse((DeviceTime(0), core))).collect();
-        Self { topology, idle_aic: all(CoreType::Aic), idle_aiv: all(CoreType::Aiv) }
+        let idle_since = vec![Some(DeviceTime(0)); topology.cores() as usize];
+        Self { topology, idle_since, idle_aic: all(CoreType::Aic), idle_aiv: all(CoreType::Aiv) }
     }
 
     /// Cores without a task.
@@ -43,6 +46,7 @@ impl CoreTable {
 
     /// Gives an idle core a task that was ready at `ready_at`; when the task starts on the device clock.
     pub(crate) fn occupy(&mut self, core: CoreId, ready_at: DeviceTime) -> DeviceTime {
+        self.idle_since[core.0 as usize] = None;
         let idle = self.idle_mut(core);
         // Nearly always the one that was offered.
         if let Some(Reverse((free_at, _))) = idle.peek().copied().filter(|Reverse((_, id))| *id == core.0) {
@@ -58,6 +62,7 @@ impl CoreTable {
     pub(crate) fn release(&mut self, core: CoreId, start: DeviceTime, duration: Duration) -> DeviceTime {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let end = DeviceTime(start.0.saturating_add(nanos));
+        self.idle_since[core.0 as usize] = Some(end);
         self.idle_mut(core).push(Reverse((end, core.0)));
         end
     }
@@ -70,6 +75,10 @@ impl Cores for CoreTable {
 
     fn has_idle(&self, core_type: CoreType) -> bool {
         !self.idle(core_type).is_empty()
+    }
+
+    fn idle_since(&self, core: CoreId) -> Option<DeviceTime> {
+        self.idle_since.get(core.0 as usize).copied().flatten()
     }
 
     fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore> {

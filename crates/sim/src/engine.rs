@@ -1,19 +1,17 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use device_runner::{
-    CoreId, Cores, DeviceError, DeviceProgram, DeviceTime, Dispatch, KernelArgs, LaunchKernel, RunningTask,
-    Stall, TaskId, Topology,
-};
+use device_runner::{DeviceError, DeviceProgram, DeviceTime, LaunchKernel, Stall, Topology};
 
 use crate::carrier;
 use crate::cores::CoreTable;
-use crate::identity::PipeStates;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
 use crate::monitor::Ending;
+use crate::run::{Done, Job, Orchestration, Run, RunShared, Work};
+use crate::threads::{Activity, WatchedThread};
 
 /// Runs launches: one program at a time, whose tasks are carried out by threads under one lock.
 ///
@@ -26,6 +24,10 @@ pub(crate) struct Engine {
     work: Condvar,
     /// Clients that wait for the end of a run wait here.
     ended: Condvar,
+    /// An orchestration that waits for a task to end waits here.
+    progressed: Condvar,
+    /// Whether the last kernel took so long that a second carrier pays.
+    slow_kernels: AtomicBool,
     /// Changes at each launch, for carriers that look for work without the lock.
     launches: AtomicU64,
     /// Serial of the last run that ended, for clients that look for it without the lock.
@@ -50,71 +52,14 @@ pub(crate) struct State {
     clients_parked: usize,
     /// Kernels inside a carrier that was given up.
     abandoned: usize,
-    /// Whether the last kernel took so long that a second carrier pays.
-    slow_kernels: bool,
     unusable: Option<String>,
     shutdown: bool,
 }
 
 #[derive(Debug)]
 struct CarrierEntry {
-    /// `None` until the thread has said who it is.
-    thread_id: Option<u64>,
+    thread: Arc<WatchedThread>,
     handle: Option<JoinHandle<()>>,
-}
-
-/// A launch under way.
-struct Run {
-    serial: u64,
-    program: Box<dyn DeviceProgram>,
-    cores: CoreTable,
-    shared: Arc<RunShared>,
-    /// By carrier.
-    in_flight: Vec<Option<InFlight>>,
-    running: usize,
-    /// Kernels that may run at once now.
-    allowed: usize,
-    /// Tasks that may still start although the run is being stopped, to free kernels that wait for them.
-    rescues: usize,
-    /// Tasks that have ended, for whoever watches progress.
-    progress: u64,
-    end: DeviceTime,
-    stop: Option<DeviceError>,
-    ended: bool,
-}
-
-/// What carriers keep of a run while they work for it.
-#[derive(Debug)]
-pub(crate) struct RunShared {
-    pub(crate) serial: u64,
-    pub(crate) topology: Topology,
-    pub(crate) kernels: Vec<Arc<Kernel>>,
-    pub(crate) names: Vec<LaunchKernel>,
-    pub(crate) pipes: Arc<PipeStates>,
-}
-
-/// A task inside its kernel.
-#[derive(Debug)]
-struct InFlight {
-    task: TaskId,
-    kernel: u32,
-    core: CoreId,
-    start: DeviceTime,
-    since: Instant,
-}
-
-/// A task for a carrier.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) run: Arc<RunShared>,
-    pub(crate) dispatch: Dispatch,
-}
-
-/// How a task ended.
-#[derive(Debug)]
-pub(crate) struct Done {
-    pub(crate) duration: Duration,
-    pub(crate) result: Result<(), Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Carriers that stay with the device while it is idle, even if it has fewer permits.
@@ -122,15 +67,6 @@ const KEPT_CARRIERS: usize = 3;
 
 /// A kernel of this length is worth waking a second carrier, which costs 5 to 50 us.
 const SLOW_KERNEL: Duration = Duration::from_micros(10);
-
-impl std::fmt::Debug for Run {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Run")
-            .field("serial", &self.serial)
-            .field("running", &self.running)
-            .finish_non_exhaustive()
-    }
-}
 
 impl Engine {
     pub(crate) fn new(space: Arc<AddressSpace>, permits: usize) -> Arc<Self> {
@@ -143,7 +79,6 @@ impl Engine {
             parked: 0,
             clients_parked: 0,
             abandoned: 0,
-            slow_kernels: false,
             unusable: None,
             shutdown: false,
         };
@@ -151,6 +86,8 @@ impl Engine {
             state: Mutex::new(state),
             work: Condvar::new(),
             ended: Condvar::new(),
+            progressed: Condvar::new(),
+            slow_kernels: AtomicBool::new(false),
             launches: AtomicU64::new(0),
             last_ended: AtomicU64::new(0),
             space,
@@ -170,7 +107,7 @@ impl Engine {
     pub(crate) fn launch(
         self: &Arc<Self>,
         topology: Topology,
-        program: Box<dyn DeviceProgram>,
+        mut program: Box<dyn DeviceProgram>,
         kernels: Vec<Arc<Kernel>>,
         names: Vec<LaunchKernel>,
     ) -> Result<u64, DeviceError> {
@@ -185,7 +122,10 @@ impl Engine {
         let serial = state.next_serial;
         state.next_serial += 1;
         let shared = RunShared { serial, topology, kernels, names, pipes: Arc::default() };
+        let orchestration = program.take_orchestration().map_or(Orchestration::None, Orchestration::Ready);
         state.run = Some(Run {
+            orchestration,
+            followers: 0,
             serial,
             program,
             cores: CoreTable::new(topology),
@@ -221,8 +161,9 @@ impl Engine {
             return Ok(());
         }
         let index = state.carriers.iter().position(Option::is_none).unwrap_or(state.carriers.len());
-        let handle = carrier::spawn(Arc::clone(self), index)?;
-        let entry = CarrierEntry { thread_id: None, handle: Some(handle) };
+        let thread = Arc::new(WatchedThread::default());
+        let handle = carrier::spawn(Arc::clone(self), index, Arc::clone(&thread))?;
+        let entry = CarrierEntry { thread, handle: Some(handle) };
         if index == state.carriers.len() {
             state.carriers.push(Some(entry));
         } else {
@@ -237,13 +178,23 @@ impl Engine {
     /// Ends the run if nothing is left to do, or if nothing can be done.
     pub(crate) fn settle(&self, state: &mut State) {
         let Some(run) = &mut state.run else { return };
-        if run.running > 0 || run.ended {
+        if run.running > 0 || run.ended || matches!(run.orchestration, Orchestration::Ready(_)) {
+            return;
+        }
+        let seen = run.progress;
+        if run.stop.is_none() && run.may_go_on() {
+            if run.progress != seen {
+                self.progressed.notify_all();
+            }
+            return;
+        }
+        if let Orchestration::Waiting { stuck, .. } = &mut run.orchestration {
+            // It has to return before the run can end, and its program says what that means.
+            *stuck = true;
+            self.progressed.notify_all();
             return;
         }
         if run.stop.is_none() && !run.program.is_done() {
-            if run.program.has_startable(&run.cores) {
-                return;
-            }
             let stall = Stall::new(Vec::new(), run.program.waiting(), run.program.completed());
             run.stop = Some(DeviceError::Stalled(Box::new(stall)));
         }
@@ -258,23 +209,32 @@ impl Engine {
         }
     }
 
-    /// Next work for a carrier; wakes another one if there is more and it pays.
-    pub(crate) fn take_job(self: &Arc<Self>, state: &mut State, carrier: usize) -> Option<Job> {
+    /// Next work for a carrier; wakes others if there is more and it pays.
+    pub(crate) fn take_work(self: &Arc<Self>, state: &mut State, carrier: usize) -> Option<Work> {
+        if let Some(work) = state.run.as_mut()?.start_orchestration(carrier) {
+            return Some(work);
+        }
         let job = state.run.as_mut()?.start_task(carrier)?;
-        if state.slow_kernels && state.can_start_more() {
-            // Without a second carrier the run is only slower.
+        self.call_others(state, &job);
+        Some(Work::Task(job))
+    }
+
+    /// Without other carriers the run is only slower, so failures to make one do not matter.
+    fn call_others(self: &Arc<Self>, state: &mut State, job: &Job) {
+        let followers = state.run.as_ref().map_or(0, |run| run.followers);
+        if followers > 0 && !job.run.kernels[job.dispatch.kernel as usize].is_short() {
+            for _ in 0..followers {
+                let _ = self.wake_carrier(state);
+            }
+        } else if self.slow_kernels.load(Ordering::Relaxed) && state.can_start_more() {
             let _ = self.wake_carrier(state);
         }
-        Some(job)
     }
 
     /// A carrier has ended its task. `false` when the run was given up meanwhile: the carrier has to go.
     pub(crate) fn finish_job(&self, state: &mut State, carrier: usize, job: &Job, done: Done) -> bool {
-        let current = state.run.as_mut().filter(|run| run.serial == job.run.serial);
-        let Some(run) = current else {
-            state.abandoned -= 1;
-            self.space.kernel_returned();
-            return false;
+        let Some(run) = state.current(job.run.serial) else {
+            return self.note_return(state);
         };
         run.end_task(carrier, job, done.duration, self.permits);
         if let Err(source) = done.result {
@@ -285,9 +245,108 @@ impl Engine {
                 source,
             });
         }
-        state.slow_kernels = done.duration > SLOW_KERNEL;
+        if matches!(run.orchestration, Orchestration::Waiting { .. }) {
+            self.progressed.notify_all();
+        }
+        let slow = done.duration > SLOW_KERNEL;
+        job.run.kernels[job.dispatch.kernel as usize].note_short(!slow);
+        self.slow_kernels.store(slow, Ordering::Relaxed);
         self.settle(state);
         true
+    }
+
+    /// The orchestration has returned. `false` when the run was given up meanwhile.
+    pub(crate) fn finish_orchestration(&self, state: &mut State, serial: u64) -> bool {
+        let Some(run) = state.current(serial) else {
+            return self.note_return(state);
+        };
+        run.orchestration = Orchestration::None;
+        run.running -= 1;
+        run.progress += 1;
+        self.settle(state);
+        true
+    }
+
+    /// Something that was given up has returned after all.
+    fn note_return(&self, state: &mut State) -> bool {
+        state.abandoned -= 1;
+        self.space.kernel_returned();
+        false
+    }
+
+    /// Blocks an orchestration until more than `seen` tasks have ended, see [`Chip::wait_beyond`].
+    pub(crate) fn wait_beyond(
+        self: &Arc<Self>,
+        shared: &Arc<RunShared>,
+        carrier: usize,
+        seen: u64,
+        mut execute: impl FnMut(&mut Job) -> Done,
+    ) -> bool {
+        let mut state = self.lock();
+        let Some(run) = state.current(shared.serial) else { return false };
+        run.orchestration = Orchestration::Waiting { carrier, stuck: false };
+        run.running -= 1;
+        let progressed = loop {
+            let Some(run) = state.current(shared.serial) else { return false };
+            if run.progress > seen {
+                break true;
+            }
+            if run.stop.is_some() || matches!(run.orchestration, Orchestration::Waiting { stuck: true, .. }) {
+                break false;
+            }
+            if let Some(mut job) = run.start_short_task(carrier) {
+                drop(state);
+                let done = execute(&mut job);
+                state = self.lock();
+                let _ = self.finish_job(&mut state, carrier, &job, done);
+                continue;
+            }
+            self.settle(&mut state);
+            if state.current(shared.serial).is_some_and(|run| run.is_stuck()) {
+                continue;
+            }
+            if state.can_start_more() {
+                let _ = self.wake_carrier(&mut state);
+            }
+            state = self.progressed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        if let Some(run) = state.current(shared.serial) {
+            run.orchestration = Orchestration::Running { carrier };
+            run.running += 1;
+        }
+        progressed
+    }
+
+    /// Looks at what tasks wait for in memory.
+    pub(crate) fn poll_memory(&self, state: &mut State) {
+        if state.poll_memory() {
+            self.progressed.notify_all();
+        }
+    }
+
+    /// Tells an orchestration that waits that it waits in vain; whether there is one.
+    pub(crate) fn end_wait(&self, state: &mut State) -> bool {
+        let Some(Run { orchestration: Orchestration::Waiting { stuck, .. }, .. }) = &mut state.run else {
+            return false;
+        };
+        *stuck = true;
+        self.progressed.notify_all();
+        true
+    }
+
+    /// An orchestration has added tasks.
+    pub(crate) fn tasks_added(self: &Arc<Self>) {
+        if self.slow_kernels.load(Ordering::Relaxed) {
+            let mut state = self.lock();
+            if state.can_start_more() {
+                let _ = self.wake_carrier(&mut state);
+            }
+        }
+    }
+
+    /// Tasks of a run that have ended.
+    pub(crate) fn progress_of(&self, serial: u64) -> u64 {
+        self.lock().current(serial).map_or(u64::MAX, |run| run.progress)
     }
 
     /// Waits for work without holding the lock; `None` when the carrier has to end.
@@ -336,13 +395,20 @@ impl Engine {
     /// Gives up on kernels that do not return: their carriers are let go, and the device with them.
     pub(crate) fn give_up(&self, state: &mut State, error: &DeviceError) {
         let Some(run) = state.run.take() else { return };
-        let stuck = run.in_flight.iter().enumerate().filter(|(_, flight)| flight.is_some());
-        for (carrier, _) in stuck {
+        let mut stuck: Vec<usize> = run
+            .in_flight
+            .iter()
+            .enumerate()
+            .filter_map(|(carrier, flight)| flight.as_ref().map(|_| carrier))
+            .collect();
+        stuck.extend(run.orchestration.carrier());
+        for &carrier in &stuck {
             state.carriers[carrier] = None;
         }
-        state.abandoned += run.running;
-        self.space.kernels_given_up(run.running);
+        state.abandoned += stuck.len();
+        self.space.kernels_given_up(stuck.len());
         state.unusable = Some(error.to_string());
+        self.progressed.notify_all();
     }
 
     /// Whether an idle carrier should end: those that a run needed for kernels that block on each other are
@@ -380,12 +446,6 @@ impl Engine {
 }
 
 impl State {
-    pub(crate) fn register_thread(&mut self, carrier: usize, thread_id: u64) {
-        if let Some(Some(entry)) = self.carriers.get_mut(carrier) {
-            entry.thread_id = Some(thread_id);
-        }
-    }
-
     /// Takes a carrier off the list; its thread must end then.
     pub(crate) fn leave(&mut self, carrier: usize) {
         let entry = self.carriers.get_mut(carrier).and_then(Option::take);
@@ -393,6 +453,11 @@ impl State {
         while self.carriers.last().is_some_and(Option::is_none) {
             self.carriers.pop();
         }
+    }
+
+    /// The run of this serial, unless it has ended or was given up.
+    fn current(&mut self, serial: u64) -> Option<&mut Run> {
+        self.run.as_mut().filter(|run| run.serial == serial && !run.ended)
     }
 
     /// Whether a run is under way that has not ended.
@@ -406,7 +471,11 @@ impl State {
 
     /// Whether another carrier would find work now.
     pub(crate) fn can_start_more(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.may_start() && run.program.has_startable(&run.cores))
+        self.run.as_ref().is_some_and(|run| {
+            run.may_start()
+                && (matches!(run.orchestration, Orchestration::Ready(_))
+                    || run.program.has_startable(&run.cores))
+        })
     }
 
     /// Whether more could start if more kernels were allowed to run.
@@ -414,9 +483,21 @@ impl State {
         self.run.as_ref().is_some_and(|run| !run.ended && run.program.has_startable(&run.cores))
     }
 
-    /// Tasks ended so far and kernels running now.
-    pub(crate) fn progress(&self) -> (u64, usize) {
-        self.run.as_ref().map_or((0, 0), |run| (run.progress, run.running))
+    /// How far the run has got, and whether anything is under way that may take its time.
+    pub(crate) fn progress(&self) -> (u64, bool) {
+        self.run.as_ref().map_or((0, false), |run| {
+            (run.progress + run.program.activity(), run.running > 0 || run.program.awaits_memory())
+        })
+    }
+
+    /// Whether kernels are running, or the orchestration is.
+    pub(crate) fn is_running(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.running > 0)
+    }
+
+    /// Lets the program look at what its tasks wait for in memory; whether something has come.
+    pub(crate) fn poll_memory(&mut self) -> bool {
+        self.run.as_mut().is_some_and(Run::poll_memory)
     }
 
     /// Cores without a task; at least 1.
@@ -439,17 +520,29 @@ impl State {
         }
     }
 
-    /// Threads that are inside a kernel.
-    pub(crate) fn threads_in_kernels(&self) -> Vec<Option<u64>> {
-        let Some(run) = &self.run else { return Vec::new() };
-        let carriers = run.in_flight.iter().zip(&self.carriers).filter(|(flight, _)| flight.is_some());
-        carriers.map(|(_, entry)| entry.as_ref().and_then(|entry| entry.thread_id)).collect()
+    /// What the threads do that are inside of kernels or the orchestration; `None` while one of them is about to enter
+    /// its code, or has just left it.
+    pub(crate) fn activities(&self) -> Option<Vec<Activity>> {
+        let run = self.run.as_ref()?;
+        let busy = run
+            .in_flight
+            .iter()
+            .enumerate()
+            .filter(|(_, flight)| flight.is_some())
+            .map(|(carrier, _)| carrier);
+        let orchestrating = match run.orchestration {
+            Orchestration::Running { carrier } => Some(carrier),
+            _ => None,
+        };
+        let carriers = busy.chain(orchestrating);
+        carriers.map(|carrier| self.carriers.get(carrier)?.as_ref()?.thread.activity()).collect()
     }
 
     /// What runs and what waits.
     pub(crate) fn stall(&self) -> Stall {
         self.run.as_ref().map_or_else(Stall::default, |run| {
             Stall::new(run.running_tasks(), run.program.waiting(), run.program.completed())
+                .with_orchestration(run.orchestration.carrier().is_some())
         })
     }
 
@@ -464,67 +557,5 @@ impl State {
 
     pub(crate) fn threads(&self) -> (usize, usize) {
         (self.carriers.iter().flatten().count(), self.abandoned)
-    }
-}
-
-impl Run {
-    /// Whether the permits allow another task.
-    fn may_start(&self) -> bool {
-        !self.ended && self.running < self.allowed && (self.stop.is_none() || self.rescues > 0)
-    }
-
-    fn start_task(&mut self, carrier: usize) -> Option<Job> {
-        if !self.may_start() {
-            return None;
-        }
-        let dispatch = self.program.next(&self.cores)?;
-        self.rescues = self.rescues.saturating_sub(1);
-        self.running += 1;
-        self.in_flight[carrier] = Some(InFlight {
-            task: dispatch.task,
-            kernel: dispatch.kernel,
-            core: dispatch.core,
-            start: self.cores.occupy(dispatch.core, dispatch.ready_at),
-            since: Instant::now(),
-        });
-        Some(Job { run: Arc::clone(&self.shared), dispatch })
-    }
-
-    fn end_task(&mut self, carrier: usize, job: &Job, duration: Duration, permits: usize) {
-        let start = self.in_flight[carrier].take().map_or(DeviceTime(0), |flight| flight.start);
-        let end = self.cores.release(job.dispatch.core, start, duration);
-        self.program.complete(job.dispatch.task, end);
-        self.end = self.end.max(end);
-        self.running -= 1;
-        self.progress += 1;
-        // Kernels that were admitted beyond the permits leave one by one.
-        self.allowed = self.running.max(permits);
-    }
-
-    fn running_tasks(&self) -> Vec<RunningTask> {
-        let flights = self.in_flight.iter().flatten();
-        let mut tasks: Vec<_> = flights
-            .map(|flight| RunningTask {
-                task: flight.task,
-                kernel: self.shared.names[flight.kernel as usize].name.to_string(),
-                core: flight.core,
-                core_type: self.cores.topology().core_type(flight.core),
-                elapsed: flight.since.elapsed(),
-            })
-            .collect();
-        tasks.sort_unstable_by_key(|running| running.task);
-        tasks
-    }
-}
-
-impl Job {
-    /// The argument array: by value where the task has its own, else where it lies.
-    pub(crate) fn args(&mut self) -> *mut i64 {
-        match &mut self.dispatch.args {
-            KernelArgs::Inline(slots) => slots.as_mut_ptr().cast(),
-            KernelArgs::Device(array) => {
-                std::ptr::with_exposed_provenance_mut(usize::try_from(array.addr()).unwrap_or(0))
-            }
-        }
     }
 }

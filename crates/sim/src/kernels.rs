@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use device_runner::{DeviceError, KernelContext, KernelHandle, KernelSource, NativeKernel};
@@ -6,9 +7,19 @@ use object_loader::{SharedObject, SymbolAddress};
 
 use crate::identity;
 
+/// A kernel that sometimes waits for others must not be taken for one that never does.
+const CALLS_TO_REGAIN_TRUST: i32 = 64;
+
 /// A kernel that carriers can call.
 #[derive(Debug)]
-pub(crate) enum Kernel {
+pub(crate) struct Kernel {
+    code: Code,
+    /// Grows with each quick return; see [`Kernel::is_short`].
+    trust: AtomicI32,
+}
+
+#[derive(Debug)]
+enum Code {
     /// A compiled object; loaded for as long as this lives.
     Object { _object: SharedObject, entry: SymbolAddress },
     /// A Rust function.
@@ -16,24 +27,45 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
+    fn new(code: Code) -> Self {
+        Self { code, trust: AtomicI32::new(0) }
+    }
+
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.code, Code::Native(_))
+    }
+
+    /// Whether it can be expected to return quickly, and so waits for nobody: it has returned quickly at its
+    /// last calls, of which there must be many once it has not.
+    pub(crate) fn is_short(&self) -> bool {
+        self.trust.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes how it did in its last call.
+    pub(crate) fn note_short(&self, short: bool) {
+        let trust =
+            if short { (self.trust.load(Ordering::Relaxed) + 1).min(1) } else { -CALLS_TO_REGAIN_TRUST };
+        self.trust.store(trust, Ordering::Relaxed);
+    }
+
     fn load(name: &str, source: &KernelSource) -> Result<Self, object_loader::LoadError> {
         match source {
-            KernelSource::Native(kernel) => Ok(Self::Native(kernel.clone())),
+            KernelSource::Native(kernel) => Ok(Self::new(Code::Native(kernel.clone()))),
             KernelSource::Object(bytes) => {
                 identity::make_hooks_global();
                 let object = SharedObject::load(name, bytes)?;
                 let entry = identity::kernel_entry(&object)?;
                 identity::register_hooks(&object)?;
-                Ok(Self::Object { _object: object, entry })
+                Ok(Self::new(Code::Object { _object: object, entry }))
             }
             _ => unreachable!("all kinds of kernel source are handled"),
         }
     }
 
     fn handle(&self) -> KernelHandle {
-        match self {
-            Self::Object { entry, .. } => KernelHandle(entry.as_u64()),
-            Self::Native(kernel) => KernelHandle(kernel.identity()),
+        match &self.code {
+            Code::Object { entry, .. } => KernelHandle(entry.as_u64()),
+            Code::Native(kernel) => KernelHandle(kernel.identity()),
         }
     }
 
@@ -46,14 +78,14 @@ impl Kernel {
         args: *mut i64,
         context: &KernelContext<'_>,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        match self {
-            Self::Object { entry, .. } => {
+        match &self.code {
+            Code::Object { entry, .. } => {
                 // SAFETY: the entry has the signature of spec/public-abi.md, section E.1, the object is
                 // loaded, and the caller vouches for the arguments.
                 let called = unsafe { object_loader::call::call_kernel(*entry, args) };
                 called.map_err(Into::into)
             }
-            Self::Native(kernel) => {
+            Code::Native(kernel) => {
                 let call = std::panic::AssertUnwindSafe(|| kernel.call(context));
                 match std::panic::catch_unwind(call) {
                     Ok(result) => result.map_err(Into::into),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use device_runner::{DeviceError, DeviceProgram, DeviceTime};
 
 use crate::engine::{Engine, State};
-use crate::threads::{self, Activity};
+use crate::threads::Activity;
 
 /// How often a run is looked at while it lasts.
 const TICK: Duration = Duration::from_millis(1);
@@ -111,10 +111,11 @@ impl Monitor {
             // Without another carrier those that exist go on alone.
             let _ = self.engine.wake_carrier(state);
         }
-        let (progress, running) = state.progress();
+        self.engine.poll_memory(state);
+        let (progress, pending) = state.progress();
         let now = Instant::now();
         self.looked = Some(now);
-        if progress != self.progress || running == 0 {
+        if progress != self.progress || !pending {
             self.progress = progress;
             self.since = now;
             self.rescue = None;
@@ -123,12 +124,25 @@ impl Monitor {
         }
         let stuck_for = now.duration_since(self.since);
         if let Some(limit) = self.watchdog.filter(|&limit| stuck_for >= limit) {
-            let running = state.stall().running;
-            self.give_up(state, DeviceError::Watchdog { limit, running });
+            self.end_overdue(state, limit);
         } else if state.has_startable() {
             self.rescue(state, now);
-        } else {
+        } else if state.is_running() {
             self.look_for_deadlock(state, now);
+        }
+    }
+
+    /// The watchdog's limit is over.
+    fn end_overdue(&mut self, state: &mut State, limit: Duration) {
+        let stall = state.stall();
+        if state.is_running() {
+            self.give_up(state, DeviceError::Watchdog { limit, stall: Box::new(stall) });
+        } else if self.engine.end_wait(state) {
+            self.since = Instant::now();
+        } else {
+            // What tasks wait for in memory has not come; nothing of ours is stuck.
+            state.stop(self.serial, DeviceError::Stalled(Box::new(stall)));
+            self.engine.settle(state);
         }
     }
 
@@ -136,7 +150,7 @@ impl Monitor {
     /// some are busy, as they may just be computing.
     fn rescue(&mut self, state: &mut State, now: Instant) {
         let (last, before) = self.rescue.unwrap_or((self.since, 0));
-        let asleep = || activities(state).is_some_and(|seen| seen.iter().all(|&a| a != Activity::Runnable));
+        let asleep = || state.activities().is_some_and(|seen| seen.iter().all(|&a| a != Activity::Runnable));
         let pause = now.duration_since(last);
         if pause < TICK || (pause < SPINNING_AFTER && !asleep()) {
             return;
@@ -151,7 +165,7 @@ impl Monitor {
     }
 
     fn look_for_deadlock(&mut self, state: &mut State, now: Instant) {
-        let seen = activities(state).filter(|seen| seen.iter().all(Activity::waits_for_thread));
+        let seen = state.activities().filter(|seen| seen.iter().all(Activity::waits_for_thread));
         match (&self.deadlock, seen) {
             (_, None) => self.deadlock = None,
             (Some((since, before)), Some(seen)) if *before == seen => {
@@ -169,10 +183,4 @@ impl Monitor {
         self.engine.give_up(state, &error);
         self.given_up = Some(error);
     }
-}
-
-/// What the threads inside of kernels do; `None` while one has not said who it is.
-fn activities(state: &State) -> Option<Vec<Activity>> {
-    let threads: Option<Vec<u64>> = state.threads_in_kernels().into_iter().collect();
-    Some(threads?.into_iter().map(threads::activity).collect())
 }

@@ -1,6 +1,7 @@
 //! What the operating system says a thread is doing.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Where a thread stands, as far as it can be seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +21,53 @@ impl Activity {
     }
 }
 
+/// A thread that runs code which cannot be looked into, and what it says about itself.
+#[derive(Debug, Default)]
+pub(crate) struct WatchedThread {
+    /// 0 until it has said who it is.
+    id: AtomicU64,
+    /// Whether it is in that code. Elsewhere it may wait for a lock, which is not to be taken for waiting in that code.
+    inside: AtomicBool,
+}
+
+impl WatchedThread {
+    /// Says that the calling thread is the one.
+    pub(crate) fn is_here(&self) {
+        self.id.store(current_id(), Ordering::Release);
+    }
+
+    /// Runs the code.
+    pub(crate) fn inside<R>(&self, code: impl FnOnce() -> R) -> R {
+        self.inside.store(true, Ordering::Release);
+        let result = code();
+        self.inside.store(false, Ordering::Release);
+        result
+    }
+
+    /// Runs what that code has called, and which is ours again.
+    pub(crate) fn outside<R>(&self, ours: impl FnOnce() -> R) -> R {
+        self.inside.store(false, Ordering::Release);
+        let result = ours();
+        self.inside.store(true, Ordering::Release);
+        result
+    }
+
+    /// What it does in that code; `None` when it is elsewhere.
+    pub(crate) fn activity(&self) -> Option<Activity> {
+        let id = self.id.load(Ordering::Acquire);
+        (id != 0 && self.inside.load(Ordering::Acquire)).then(|| activity(id))
+    }
+}
+
 /// Id of the calling thread, as in `/proc/self/task`.
-pub(crate) fn current_id() -> u64 {
+fn current_id() -> u64 {
     // SAFETY: gettid has no preconditions.
     let id = unsafe { libc::gettid() };
     u64::try_from(id).unwrap_or(0)
 }
 
 /// What the thread `id` of this process is doing; `Runnable` when it cannot be seen.
-pub(crate) fn activity(id: u64) -> Activity {
+fn activity(id: u64) -> Activity {
     let state =
         read(id, "stat").and_then(|stat| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()));
     if !matches!(state, Some('S' | 'D')) {
@@ -92,6 +131,17 @@ mod tests {
         drop(_keep);
         waiting.join().unwrap();
         assert_eq!(activity(id), Activity::Runnable, "a thread that is gone is not waited for");
+    }
+
+    #[test]
+    fn only_what_happens_inside_counts() {
+        let worker = WatchedThread::default();
+        assert_eq!(worker.inside(|| worker.activity()), None, "nobody knows which thread it is");
+        worker.is_here();
+        assert_eq!(worker.activity(), None);
+        let (inside, outside) = worker.inside(|| (worker.activity(), worker.outside(|| worker.activity())));
+        assert_eq!((inside, outside), (Some(Activity::Runnable), None));
+        assert_eq!(worker.activity(), None);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use common::{Bench, Gate, ListProgram, Task, native};
-use device_runner::{Device, DeviceError, DeviceUsage, TaskId};
+use device_runner::{
+    Chip, CoreId, Cores, Device, DeviceError, DeviceOrchestration, DeviceProgram, DeviceTime, DeviceUsage,
+    Dispatch, KernelArgs, TaskId, WaitingTask,
+};
 use task_interface::CoreType;
 
 /// Far longer than any of these tests should take.
@@ -155,7 +158,8 @@ fn a_kernel_that_never_returns_is_given_up_and_its_memory_stays() {
         })],
     );
     let error = bench.run(1, ListProgram::independent(1)).unwrap_err();
-    let DeviceError::Watchdog { running, .. } = &error else { panic!("{error}") };
+    let DeviceError::Watchdog { stall, .. } = &error else { panic!("{error}") };
+    let running = &stall.running;
     assert_eq!((running.len(), running[0].task, running[0].core_type), (1, TaskId(0), CoreType::Aiv));
     assert!(error.to_string().contains("task 0 (spins) on AIV core 1"), "{error}");
     stop.store(true, Ordering::Release);
@@ -283,4 +287,177 @@ fn many_short_runs_and_many_devices_at_once() {
 fn device_ids_that_do_not_fit_the_c_api_do_not_exist() {
     let error = sim::SimDevice::new(1 << 31, sim::SimOptions::default()).unwrap_err();
     assert!(matches!(error, DeviceError::NoSuchDevice { .. }), "{error}");
+}
+
+/// Adds tasks one by one, never more than `window` that have not ended; waits for them where it has to.
+struct Feeder {
+    program: Arc<Mutex<FedState>>,
+    total: usize,
+    window: usize,
+    told: Arc<Mutex<Vec<bool>>>,
+}
+
+#[derive(Default)]
+struct FedState {
+    added: usize,
+    started: usize,
+    ended: usize,
+    fed: bool,
+}
+
+struct FedProgram {
+    state: Arc<Mutex<FedState>>,
+    feeder: Option<Box<Feeder>>,
+    followers: u32,
+}
+
+impl DeviceOrchestration for Feeder {
+    fn run(self: Box<Self>, chip: &dyn Chip) {
+        let mut seen = chip.progress();
+        while self.program.lock().unwrap().added < self.total {
+            let full = {
+                let mut state = self.program.lock().unwrap();
+                let full = state.added - state.ended >= self.window;
+                state.added += usize::from(!full);
+                full
+            };
+            if full {
+                let told = chip.wait_beyond(seen);
+                self.told.lock().unwrap().push(told);
+                if !told {
+                    break;
+                }
+                seen = chip.progress();
+            } else {
+                chip.tasks_added();
+            }
+        }
+        self.program.lock().unwrap().fed = true;
+    }
+}
+
+impl FedProgram {
+    /// The place of the next task in its group, if the group is complete.
+    fn next_place(&self) -> Option<u32> {
+        let state = self.state.lock().unwrap();
+        let group = self.followers as usize + 1;
+        let place = state.started % group;
+        let ready = state.started + group - place <= state.added;
+        ready.then(|| u32::try_from(place).unwrap())
+    }
+}
+
+impl DeviceProgram for FedProgram {
+    fn take_orchestration(&mut self) -> Option<Box<dyn DeviceOrchestration>> {
+        self.feeder.take().map(|feeder| feeder as _)
+    }
+
+    fn next(&mut self, cores: &dyn Cores) -> Option<Dispatch> {
+        let place = self.next_place()?;
+        let idle = cores.earliest_idle(CoreType::Aiv)?;
+        let mut state = self.state.lock().unwrap();
+        state.started += 1;
+        Some(Dispatch {
+            task: TaskId(state.started as u64 - 1),
+            kernel: 0,
+            core: idle.core,
+            ready_at: DeviceTime(0),
+            args: KernelArgs::Inline([0; 16]),
+            followers: if place == 0 { self.followers } else { 0 },
+        })
+    }
+
+    fn has_startable(&self, cores: &dyn Cores) -> bool {
+        self.next_place().is_some() && cores.has_idle(CoreType::Aiv)
+    }
+
+    fn peek_kernel(&self, cores: &dyn Cores) -> Option<u32> {
+        self.has_startable(cores).then_some(0)
+    }
+
+    fn complete(&mut self, _: TaskId, _: CoreId, _: DeviceTime) {
+        self.state.lock().unwrap().ended += 1;
+    }
+
+    fn is_done(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.fed && state.ended == state.added
+    }
+
+    fn completed(&self) -> u64 {
+        self.state.lock().unwrap().ended as u64
+    }
+
+    fn waiting(&self) -> Vec<WaitingTask> {
+        Vec::new()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any> {
+        self
+    }
+}
+
+fn fed(total: usize, window: usize, followers: u32) -> (Box<FedProgram>, Arc<Mutex<Vec<bool>>>) {
+    let state = Arc::new(Mutex::new(FedState::default()));
+    let told = Arc::default();
+    let feeder = Feeder { program: Arc::clone(&state), total, window, told: Arc::clone(&told) };
+    (Box::new(FedProgram { state, feeder: Some(Box::new(feeder)), followers }), told)
+}
+
+#[test]
+fn an_orchestration_waits_for_its_tasks_with_any_number_of_permits() {
+    for permits in [1, 2] {
+        let slow = native("slow", |_| {
+            std::thread::sleep(Duration::from_micros(100));
+            Ok(())
+        });
+        for kernel in [slow, native("quick", |_| Ok(()))] {
+            let bench = Bench::new(permits, PATIENT, vec![kernel]);
+            let (program, told) = fed(500, 4, 0);
+            assert_eq!(bench.run(2, program).unwrap().program.completed(), 500);
+            let told = told.lock().unwrap();
+            assert!(!told.is_empty() && told.iter().all(|&progressed| progressed));
+        }
+    }
+}
+
+#[test]
+fn an_orchestration_that_waits_in_vain_is_told() {
+    let bench = Bench::new(1, PATIENT, vec![native("none", |_| Ok(()))]);
+    // A window of nothing: it waits before it has added anything.
+    let (program, told) = fed(5, 0, 0);
+    assert_eq!(bench.run(1, program).unwrap().program.completed(), 0);
+    assert_eq!(*told.lock().unwrap(), [false]);
+    // And one whose tasks fail while it waits.
+    let bench = Bench::new(1, PATIENT, vec![native("fails", |_| Err("no".into()))]);
+    let (program, told) = fed(5, 1, 0);
+    assert!(matches!(bench.run(1, program), Err(DeviceError::KernelFailed { .. })));
+    assert_eq!(told.lock().unwrap().last(), Some(&false));
+}
+
+#[test]
+fn dispatches_that_belong_together_run_together() {
+    let barrier = Arc::new(Barrier::new(4));
+    let meet = native("meet", move |_| {
+        barrier.wait();
+        Ok(())
+    });
+    let bench = Bench::new(1, PATIENT, vec![meet]);
+    let (program, _) = fed(400, 4, 3);
+    assert_eq!(bench.run(2, program).unwrap().program.completed(), 400);
+}
+
+#[test]
+fn dropping_a_run_ends_its_orchestration() {
+    let bench = Bench::new(2, PATIENT, vec![native("none", |_| Ok(()))]);
+    let (program, told) = fed(usize::MAX, 8, 0);
+    let mut run = bench.launch(1, program).unwrap();
+    while told.lock().unwrap().is_empty() {
+        run.poll();
+        std::thread::yield_now();
+    }
+    drop(run);
+    assert_eq!(told.lock().unwrap().last(), Some(&false));
+    let (program, _) = fed(3, 8, 0);
+    assert_eq!(bench.run(1, program).unwrap().program.completed(), 3);
 }

@@ -184,6 +184,10 @@ impl Cores for IdleCores {
         true
     }
 
+    fn idle_since(&self, _core: CoreId) -> Option<DeviceTime> {
+        Some(DeviceTime(0))
+    }
+
     fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore> {
         let core = CoreId(self.0.ids_of(core_type).next()?);
         Some(IdleCore { core, free_at: DeviceTime(0) })
@@ -195,10 +199,16 @@ impl FakeDevice {
         let started = Instant::now();
         let elapsed = || u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let cores = IdleCores(launch.topology);
+        if launch.program.take_orchestration().is_some() {
+            return Err(DeviceError::Unsupported {
+                what: "an orchestration on the device",
+                device: "the fake device",
+            });
+        }
         while let Some(dispatch) = launch.program.next(&cores) {
             let kernel = &launch.kernels[dispatch.kernel as usize];
             self.call(kernel, &dispatch)?;
-            launch.program.complete(dispatch.task, DeviceTime(elapsed()));
+            launch.program.complete(dispatch.task, dispatch.core, DeviceTime(elapsed()));
         }
         if !launch.program.is_done() {
             let stall = Stall::new(Vec::new(), launch.program.waiting(), launch.program.completed());
@@ -412,7 +422,7 @@ impl DeviceRun for FaultyRun {
         let outcome = self.run.take().map_or(Err(DeviceError::Cancelled), |run| run.wait());
         self.shared.enter("wait")?;
         if *lock(&self.shared.fail) == Some(Fault::Hang) {
-            let error = DeviceError::Watchdog { limit: Duration::from_secs(1), running: Vec::new() };
+            let error = DeviceError::Watchdog { limit: Duration::from_secs(1), stall: Box::default() };
             *lock(&self.shared.lost) = Some(error.to_string());
             return Err(error);
         }

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, Once};
 
 use device_runner::testing::{FakeDevice, Fault, FaultyDevice};
 use device_runner::{
-    Arch, BoundRun, CallableId, CallableSource, Cores, DevBuffer, DeviceProgram, DeviceRunner, DeviceTime,
-    Dispatch, KernelArgs, KernelSource, Limits, Memory, NativeKernel, Orchestration, OrchestrationSource,
-    Register, RunContext, RunnerError, RuntimeVariant, TaskId, VariantError, WaitingTask, current_runner,
+    Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram, DeviceRunner,
+    DeviceTime, Dispatch, KernelArgs, KernelSource, Limits, Memory, NativeKernel, Orchestration,
+    OrchestrationSource, Register, RunContext, RunnerError, RuntimeVariant, TaskId, VariantError,
+    WaitingTask, current_runner,
 };
 use task_interface::{
     CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, RUNTIME_MAX_ARGS,
@@ -39,6 +40,10 @@ impl Arch for TestArch {
             stream_sync_timeout_ms: 2_000,
         };
         &LIMITS
+    }
+
+    fn has_sdma_event_records(&self) -> bool {
+        false
     }
 
     fn registers(&self) -> &'static [Register] {
@@ -266,14 +271,14 @@ impl DeviceProgram for TestProgram {
         let idle = cores.earliest_idle(CoreType::Aiv)?;
         let (kernel, args) = self.tasks.pop_front()?;
         let task = TaskId(kernel.into());
-        Some(Dispatch { task, kernel, core: idle.core, ready_at: DeviceTime(0), args })
+        Some(Dispatch { task, kernel, core: idle.core, ready_at: DeviceTime(0), args, followers: 0 })
     }
 
     fn has_startable(&self, _: &dyn Cores) -> bool {
         !self.tasks.is_empty()
     }
 
-    fn complete(&mut self, _: TaskId, _: DeviceTime) {
+    fn complete(&mut self, _: TaskId, _: CoreId, _: DeviceTime) {
         self.completed += 1;
     }
 

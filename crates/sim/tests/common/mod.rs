@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use device_runner::{
-    Cores, Device, DeviceError, DeviceOutcome, DeviceProgram, DeviceRun, DeviceTime, Dispatch, KernelArgs,
-    KernelContext, KernelFault, KernelSource, Launch, LaunchKernel, NativeKernel, TaskId, Topology,
-    WaitingTask,
+    CoreId, Cores, Device, DeviceError, DeviceOutcome, DeviceProgram, DeviceRun, DeviceTime, Dispatch,
+    KernelArgs, KernelContext, KernelFault, KernelSource, Launch, LaunchKernel, NativeKernel, TaskId,
+    Topology, WaitingTask,
 };
 use sim::{SimDevice, SimOptions};
 use task_interface::CoreType;
@@ -60,6 +60,7 @@ impl DeviceProgram for ListProgram {
             core: idle.core,
             ready_at,
             args: KernelArgs::Inline([task as u64; 16]),
+            followers: 0,
         })
     }
 
@@ -69,7 +70,7 @@ impl DeviceProgram for ListProgram {
         })
     }
 
-    fn complete(&mut self, task: TaskId, at: DeviceTime) {
+    fn complete(&mut self, task: TaskId, _core: CoreId, at: DeviceTime) {
         self.ended[usize::try_from(task.0).unwrap()] = Some(at);
     }
 

@@ -1,4 +1,8 @@
 //! Host memory that clients and orchestrations name by raw address.
+//!
+//! **Owns:** the one place where such an address becomes a slice of bytes, for the length of a copy.
+//!
+//! **Must not know:** what the bytes mean, or which variant copies them.
 
 use device_runner::{DevPtr, DeviceError, Memory};
 
@@ -7,20 +11,24 @@ use device_runner::{DevPtr, DeviceError, Memory};
 /// Whoever makes one vouches that the range stays valid until the run has ended and that nobody else uses
 /// it meanwhile; that is the contract of task arguments and of recorded tensor pairs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HostRange {
+pub struct HostRange {
     address: usize,
     bytes: usize,
 }
 
 impl HostRange {
+    /// The range of `bytes` bytes at `address`.
+    ///
     /// # Safety
     /// See the type.
-    pub(crate) unsafe fn new(address: usize, bytes: usize) -> Self {
+    #[must_use]
+    pub unsafe fn new(address: usize, bytes: usize) -> Self {
         Self { address, bytes }
     }
 
-    /// A range given by a task argument.
-    pub(crate) fn of_argument(address: u64, bytes: u64) -> Option<Self> {
+    /// A range given by a task argument; `None` for bytes at the null address.
+    #[must_use]
+    pub fn of_argument(address: u64, bytes: u64) -> Option<Self> {
         let (address, bytes) = (usize::try_from(address).ok()?, usize::try_from(bytes).ok()?);
         if address == 0 && bytes > 0 {
             return None;
@@ -29,15 +37,23 @@ impl HostRange {
         Some(unsafe { Self::new(address, bytes) })
     }
 
-    pub(crate) fn bytes(self) -> usize {
+    /// Its size.
+    #[must_use]
+    pub fn bytes(self) -> usize {
         self.bytes
     }
 
-    pub(crate) fn is_null(self) -> bool {
+    /// Whether its address is null.
+    #[must_use]
+    pub fn is_null(self) -> bool {
         self.address == 0
     }
 
-    pub(crate) fn copy_to(self, memory: &Memory, to: DevPtr) -> Result<(), DeviceError> {
+    /// Copies it to the device.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn copy_to(self, memory: &Memory, to: DevPtr) -> Result<(), DeviceError> {
         if self.bytes == 0 {
             return Ok(());
         }
@@ -48,7 +64,11 @@ impl HostRange {
         memory.copy_to_device(to, bytes)
     }
 
-    pub(crate) fn copy_from(self, memory: &Memory, from: DevPtr) -> Result<(), DeviceError> {
+    /// Copies device memory into it.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn copy_from(self, memory: &Memory, from: DevPtr) -> Result<(), DeviceError> {
         if self.bytes == 0 {
             return Ok(());
         }
