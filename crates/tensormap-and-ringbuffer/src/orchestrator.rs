@@ -1,0 +1,611 @@
+//! The front of the device half: what an orchestration calls (`spec/public-abi.md`, section D.5).
+
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+
+use device_runner::{Chip, DeviceTime, KernelTable, Topology};
+use task_interface::TensorArgType;
+use task_interface::trb::{
+    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, OverlapStatus,
+    ResourceShape, SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo,
+    TensorError, TrbErrorCode,
+};
+
+use crate::gm;
+use crate::rings::{Full, Packed, Slot, pack_outputs};
+use crate::state::{RINGS, Shared, State};
+use crate::tensormap::{Handle, Region};
+
+/// One tensor argument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ArgTensor {
+    /// A tensor that exists.
+    Existing(TensorArgType, Tensor),
+    /// An output to be allocated.
+    Create(TensorCreateInfo),
+}
+
+/// The arguments of a task.
+#[derive(Debug, Default)]
+pub(crate) struct Submission {
+    pub(crate) tensors: Vec<ArgTensor>,
+    pub(crate) scalars: Vec<u64>,
+    pub(crate) deps: Vec<TaskToken>,
+    pub(crate) blocks: u32,
+    pub(crate) sync_start: bool,
+}
+
+impl Submission {
+    /// Makes it empty, keeping its memory.
+    pub(crate) fn clear(&mut self) {
+        self.tensors.clear();
+        self.scalars.clear();
+        self.deps.clear();
+        self.blocks = 1;
+        self.sync_start = false;
+    }
+}
+
+#[derive(Debug)]
+struct Scope {
+    tasks: Vec<TaskToken>,
+    manual: bool,
+}
+
+/// Kernels of a task, looked up.
+struct Kernels {
+    index: [Option<u32>; 3],
+    shape: ResourceShape,
+}
+
+/// Submits tasks while others run. One per run; used by one thread.
+pub(crate) struct Orchestrator<'a> {
+    shared: Arc<Shared>,
+    chip: &'a dyn Chip,
+    kernels: Arc<KernelTable>,
+    topology: Topology,
+    scopes: Vec<Scope>,
+    /// Tasks in all of them.
+    open_tasks: usize,
+    /// Slots of each ring.
+    window: usize,
+    /// Lists of closed scopes, for the next ones.
+    spare_lists: Vec<Vec<TaskToken>>,
+    clock: Clock,
+    producers: Vec<TaskToken>,
+    covered: Vec<Handle>,
+}
+
+/// Device time of the orchestrator: it stands still while it waits.
+struct Clock {
+    started: Instant,
+    waited: Duration,
+}
+
+impl Clock {
+    fn now(&self) -> DeviceTime {
+        let busy = self.started.elapsed().saturating_sub(self.waited);
+        DeviceTime(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl<'a> Orchestrator<'a> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        chip: &'a dyn Chip,
+        kernels: Arc<KernelTable>,
+        topology: Topology,
+    ) -> Self {
+        let window = shared.lock().config.window as usize;
+        Self {
+            shared,
+            chip,
+            kernels,
+            topology,
+            scopes: Vec::new(),
+            open_tasks: 0,
+            window,
+            spare_lists: Vec::new(),
+            clock: Clock { started: Instant::now(), waited: Duration::ZERO },
+            producers: Vec::new(),
+            covered: Vec::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.lock()
+    }
+
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.shared.is_fatal()
+    }
+
+    pub(crate) fn fail(&self, code: TrbErrorCode, message: impl Into<String>) {
+        self.fail_with(code.code(), message.into());
+    }
+
+    pub(crate) fn fail_with(&self, code: i32, message: String) {
+        self.shared.fail(&mut self.lock(), code, message);
+    }
+
+    /// The error that ended the run.
+    pub(crate) fn fatal_text(&self) -> Option<String> {
+        self.lock().fatal().map(|fatal| fatal.message.clone())
+    }
+
+    /// Opens a scope, if that is possible; whether it was.
+    pub(crate) fn begin_scope(&mut self, mode: ScopeMode) -> bool {
+        if self.is_fatal() {
+            return false;
+        }
+        let in_manual = self.scopes.last().is_some_and(|scope| scope.manual);
+        if self.scopes.len() >= MAX_SCOPE_DEPTH {
+            self.fail(TrbErrorCode::InvalidArgs, format!("scopes are nested deeper than {MAX_SCOPE_DEPTH}"));
+            return false;
+        }
+        if in_manual && mode == ScopeMode::Auto {
+            self.fail(TrbErrorCode::InvalidArgs, "an AUTO scope cannot be opened inside of a MANUAL one");
+            return false;
+        }
+        let tasks = self.spare_lists.pop().unwrap_or_default();
+        self.scopes.push(Scope { tasks, manual: mode == ScopeMode::Manual });
+        true
+    }
+
+    /// Closes the innermost scope: its tasks may be retired from now on.
+    pub(crate) fn end_scope(&mut self) {
+        let Some(mut scope) = self.scopes.pop() else { return };
+        let mut state = self.lock();
+        for &task in &scope.tasks {
+            state.leave_scope(task);
+        }
+        drop(state);
+        self.open_tasks -= scope.tasks.len();
+        scope.tasks.clear();
+        self.spare_lists.push(scope.tasks);
+    }
+
+    /// Closes what is open; nothing is submitted any more.
+    pub(crate) fn finish(&mut self) {
+        while !self.scopes.is_empty() {
+            self.end_scope();
+        }
+        self.lock().orchestrated = true;
+    }
+
+    /// Submits a task with kernels.
+    pub(crate) fn submit(&mut self, kernels: MixedKernels, submission: &Submission) -> TaskOutputTensors {
+        let looked_up = self.look_up(kernels).and_then(|kernels| {
+            let blocks = submission.blocks;
+            let parts = u64::from(blocks) * kernels.index.iter().flatten().count() as u64;
+            if blocks == 0 || parts > MAX_SUBTASKS_PER_TASK as u64 {
+                let message = format!("a task has 1 to {MAX_SUBTASKS_PER_TASK} sub-tasks, this one {parts}");
+                return Err((TrbErrorCode::InvalidArgs, message));
+            }
+            self.check_sync_start(&kernels, submission)?;
+            Ok(kernels)
+        });
+        match looked_up {
+            Ok(kernels) => self.submit_any(Some(&kernels), submission),
+            Err((code, message)) => {
+                self.fail(code, message);
+                TaskOutputTensors::default()
+            }
+        }
+    }
+
+    /// Submits a task without kernels, which only carries dependencies.
+    pub(crate) fn submit_dummy(&mut self, submission: &Submission) -> TaskOutputTensors {
+        self.submit_any(None, submission)
+    }
+
+    /// Allocates outputs without running anything.
+    pub(crate) fn alloc_tensors(&mut self, submission: &Submission) -> TaskOutputTensors {
+        let only_outputs = submission.tensors.iter().all(|tensor| matches!(tensor, ArgTensor::Create(_)));
+        if submission.tensors.is_empty() || !only_outputs || !submission.scalars.is_empty() {
+            self.fail(
+                TrbErrorCode::InvalidArgs,
+                "alloc_tensors takes at least one TensorCreateInfo, and nothing else",
+            );
+            return TaskOutputTensors::default();
+        }
+        let Some((token, outputs)) = self.place(submission, None) else {
+            return TaskOutputTensors::default();
+        };
+        let now = self.clock.now();
+        self.lock().complete(token, now);
+        outputs
+    }
+
+    fn look_up(&self, kernels: MixedKernels) -> Result<Kernels, (TrbErrorCode, String)> {
+        let kernels = kernels.normalized();
+        let active = kernels.active();
+        let mut index = [None; 3];
+        for (slot, id) in
+            [kernels.aic_kernel_id, kernels.aiv0_kernel_id, kernels.aiv1_kernel_id].into_iter().enumerate()
+        {
+            if id < 0 {
+                continue;
+            }
+            index[slot] = Some(self.kernels.index_of(id).ok_or_else(|| {
+                let known: Vec<_> = self.kernels.kernels().iter().map(|k| k.func_id.to_string()).collect();
+                let message = format!("kernel id {id} is not in the callable (it has {})", known.join(", "));
+                (TrbErrorCode::InvalidArgs, message)
+            })?);
+        }
+        if active.count() == 0 {
+            return Err((TrbErrorCode::InvalidArgs, "a task needs at least one kernel".to_owned()));
+        }
+        Ok(Kernels { index, shape: active.shape() })
+    }
+
+    fn check_sync_start(
+        &self,
+        kernels: &Kernels,
+        submission: &Submission,
+    ) -> Result<(), (TrbErrorCode, String)> {
+        if !submission.sync_start || submission.blocks <= 1 {
+            return Ok(());
+        }
+        let limit = match kernels.shape {
+            ResourceShape::Aiv => self.topology.cores_of(task_interface::CoreType::Aiv),
+            _ => self.topology.block_dim(),
+        };
+        if submission.blocks > limit {
+            let message = format!("{} blocks shall start together, {limit} can", submission.blocks);
+            return Err((TrbErrorCode::RequireSyncStartInvalid, message));
+        }
+        Ok(())
+    }
+
+    fn submit_any(&mut self, kernels: Option<&Kernels>, submission: &Submission) -> TaskOutputTensors {
+        let Some((token, outputs)) = self.place(submission, kernels) else {
+            return TaskOutputTensors::default();
+        };
+        if submission.deps.iter().any(|dep| !dep.is_valid()) {
+            self.fail(TrbErrorCode::InvalidArgs, "an explicit dependency names no task");
+            return TaskOutputTensors::new(token);
+        }
+        let manual = self.scopes.last().is_some_and(|scope| scope.manual);
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.gather_producers(&state, submission, manual);
+        if self.producers.len() > FANIN_INLINE_CAP {
+            drop(state);
+            if !self.take_spill(token) {
+                return outputs;
+            }
+            state = shared.lock();
+        }
+        for &producer in &self.producers {
+            state.link(producer, token);
+        }
+        if !manual {
+            register_writers(&mut state, submission, &self.covered, token);
+        }
+        state.wire(token);
+        drop(state);
+        self.chip.tasks_added();
+        outputs
+    }
+
+    /// Slot, memory and payload of a new task.
+    fn place(
+        &mut self,
+        submission: &Submission,
+        kernels: Option<&Kernels>,
+    ) -> Option<(TaskToken, TaskOutputTensors)> {
+        if self.is_fatal() {
+            return None;
+        }
+        let depth = self.scopes.len().checked_sub(1).or_else(|| {
+            self.fail(TrbErrorCode::InvalidArgs, "a task was submitted outside of any scope");
+            None
+        })?;
+        let ring = depth.min(RINGS - 1);
+        self.check_scope(ring)?;
+        let packed = match pack(submission) {
+            Ok(packed) => packed,
+            Err(message) => {
+                self.fail(TrbErrorCode::InvalidArgs, message);
+                return None;
+            }
+        };
+        let now = self.clock.now();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let slot = match state.rings[ring].try_alloc(packed.total) {
+            Ok(slot) => slot,
+            Err(_) => {
+                drop(state);
+                let slot = self.wait_for_room(ring, packed.total)?;
+                state = shared.lock();
+                slot
+            }
+        };
+        let token = state.open_task(ring, slot, now);
+        let base = state.heap_address(ring, slot.heap_offset);
+        let filled = fill_task(&mut state, token, submission, kernels, base, &packed);
+        drop(state);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.tasks.push(token);
+        }
+        self.open_tasks += 1;
+        match filled {
+            Ok(outputs) => Some((token, outputs)),
+            Err(message) => {
+                self.fail(TrbErrorCode::InvalidArgs, message);
+                None
+            }
+        }
+    }
+
+    fn check_scope(&self, ring: usize) -> Option<()> {
+        let scope = self.scopes.last()?;
+        if scope.tasks.len() + 1 >= self.window {
+            let message = format!(
+                "the scope at depth {} holds {} tasks, all that the window of {} of ring {ring} allows",
+                self.scopes.len() - 1,
+                scope.tasks.len(),
+                self.window
+            );
+            self.fail(TrbErrorCode::ScopeDeadlock, message);
+            return None;
+        }
+        if self.open_tasks >= SCOPE_TASKS_CAP {
+            let message = format!("the open scopes hold {} tasks", self.open_tasks);
+            self.fail(TrbErrorCode::ScopeTasksOverflow, message);
+            return None;
+        }
+        Some(())
+    }
+
+    /// A slot with output memory, as soon as tasks have retired.
+    fn wait_for_room(&mut self, ring: usize, bytes: u64) -> Option<Slot> {
+        loop {
+            let seen = self.chip.progress();
+            let tried = self.lock().rings[ring].try_alloc(bytes);
+            let full = match tried {
+                Ok(slot) => return Some(slot),
+                Err(full) => full,
+            };
+            let progressed = !full.is_permanent() && self.wait_beyond(seen);
+            if self.is_fatal() {
+                return None;
+            }
+            if !progressed {
+                self.fail_full(ring, &full);
+                return None;
+            }
+        }
+    }
+
+    fn fail_full(&self, ring: usize, full: &Full) {
+        let code = match full {
+            Full::Heap { .. } => TrbErrorCode::HeapRingDeadlock,
+            _ => TrbErrorCode::FlowControlDeadlock,
+        };
+        let open: Vec<String> = self.scopes.iter().map(|scope| scope.tasks.len().to_string()).collect();
+        let message = format!(
+            "ring {ring}, scope depth {}: {full}; nothing that runs can free any; tasks in the open scopes, outermost first: {}",
+            self.scopes.len().saturating_sub(1),
+            open.join(", ")
+        );
+        self.fail(code, message);
+    }
+
+    fn wait_beyond(&mut self, seen: u64) -> bool {
+        let start = Instant::now();
+        let progressed = self.chip.wait_beyond(seen);
+        self.clock.waited += start.elapsed();
+        progressed
+    }
+
+    /// Whom the new task depends on, each once, and which writers it supersedes.
+    fn gather_producers(&mut self, state: &State, submission: &Submission, manual: bool) {
+        self.producers.clear();
+        self.covered.clear();
+        self.producers.extend_from_slice(&submission.deps);
+        if !manual {
+            for tensor in &submission.tensors {
+                if let ArgTensor::Existing(tag, tensor) = tensor {
+                    derive(state, *tag, tensor, &mut self.producers, &mut self.covered);
+                }
+            }
+        }
+        if self.producers.len() > 1 {
+            self.producers.sort_unstable();
+            self.producers.dedup();
+        }
+    }
+
+    /// Entries of the dependency pool for the producers beyond those a task has room for.
+    fn take_spill(&mut self, token: TaskToken) -> bool {
+        let spill = u32::try_from(self.producers.len().saturating_sub(FANIN_INLINE_CAP)).unwrap_or(u32::MAX);
+        let ring = usize::from(token.ring());
+        loop {
+            let seen = self.chip.progress();
+            let taken = self.lock().rings[ring].take_deps(token.local(), spill);
+            let error = match taken {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if error.is_permanent() || !self.wait_beyond(seen) {
+                self.fail(TrbErrorCode::DepPoolOverflow, format!("ring {ring}: {error}"));
+                return false;
+            }
+            if self.is_fatal() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads one element once all writers have ended.
+    pub(crate) fn get_tensor_data(&mut self, tensor: &Tensor, indices: &[u32]) -> u64 {
+        match self.await_element(tensor, indices, false) {
+            // SAFETY: the orchestration vouches for the tensor, whose writers have ended.
+            Some((address, bytes)) => unsafe { gm::read_element(address, bytes) },
+            None => 0,
+        }
+    }
+
+    /// Writes one element once all writers, and all their readers, have ended.
+    pub(crate) fn set_tensor_data(&mut self, tensor: &Tensor, indices: &[u32], value: u64) {
+        if let Some((address, bytes)) = self.await_element(tensor, indices, true) {
+            // SAFETY: the orchestration vouches for the tensor, which nobody uses now.
+            unsafe { gm::write_element(address, bytes, value) };
+        }
+    }
+
+    fn await_element(&mut self, tensor: &Tensor, indices: &[u32], readers_too: bool) -> Option<(u64, usize)> {
+        if tensor.buffer_addr == 0 {
+            log::error!("tensor data was asked for at address 0");
+            return None;
+        }
+        let (bytes, address) = match (tensor.dtype(), tensor.element_address(indices)) {
+            (Ok(dtype), Ok(address)) => (dtype.element_size(), address),
+            (Err(error), _) | (_, Err(error)) => {
+                self.fail(TrbErrorCode::InvalidArgs, format!("tensor data: {error}"));
+                return None;
+            }
+        };
+        loop {
+            let seen = self.chip.progress();
+            if self.is_settled(tensor, readers_too) {
+                return Some((address, bytes));
+            }
+            let progressed = self.wait_beyond(seen);
+            if self.is_fatal() {
+                return None;
+            }
+            if !progressed && !self.is_settled(tensor, readers_too) {
+                let message = "tensor data is waited for, but nothing that runs can write it";
+                self.fail(TrbErrorCode::TensorWaitTimeout, message);
+                return None;
+            }
+        }
+    }
+
+    fn is_settled(&mut self, tensor: &Tensor, readers_too: bool) -> bool {
+        self.producers.clear();
+        self.covered.clear();
+        let shared = Arc::clone(&self.shared);
+        let state = shared.lock();
+        derive(&state, TensorArgType::Input, tensor, &mut self.producers, &mut self.covered);
+        self.producers
+            .iter()
+            .filter_map(|&producer| state.task(producer))
+            .all(|task| task.completed && (!readers_too || task.consumers_left == 0))
+    }
+}
+
+/// Dependencies of one tensor argument (`spec/public-abi.md`, section D.5, the table of tags).
+fn derive(
+    state: &State,
+    tag: TensorArgType,
+    tensor: &Tensor,
+    producers: &mut Vec<TaskToken>,
+    covered: &mut Vec<Handle>,
+) {
+    // A creator that is gone, or whose slot has another task by now, is none.
+    if state.task(tensor.owner_task_id).is_some() {
+        producers.push(tensor.owner_task_id);
+    }
+    let looks = matches!(tag, TensorArgType::Input | TensorArgType::Inout) && !tensor.manual_dep();
+    if !looks {
+        return;
+    }
+    let alive = |producer| State::is_alive(&state.rings, producer);
+    state.map.overlapping(&Region::new(tensor), alive, |producer, status, handle| {
+        producers.push(producer);
+        if tag == TensorArgType::Inout && status == OverlapStatus::Covered {
+            covered.push(handle);
+        }
+    });
+}
+
+fn register_writers(state: &mut State, submission: &Submission, covered: &[Handle], token: TaskToken) {
+    for &handle in covered {
+        state.map.remove(handle);
+    }
+    for tensor in &submission.tensors {
+        if let ArgTensor::Existing(TensorArgType::Inout | TensorArgType::OutputExisting, tensor) = tensor
+            && !tensor.manual_dep()
+        {
+            state.map.insert(Region::new(tensor), token);
+        }
+    }
+}
+
+/// Sizes and places of a task's outputs.
+fn pack(submission: &Submission) -> Result<Packed, String> {
+    let mut sizes = [0; MAX_TENSOR_ARGS];
+    let mut count = 0;
+    for tensor in &submission.tensors {
+        if let ArgTensor::Create(info) = tensor {
+            let size = sizes.get_mut(count).ok_or_else(|| "a task has too many outputs".to_owned())?;
+            *size = info.nbytes().map_err(|error| format!("an output cannot be created: {error}"))?;
+            count += 1;
+        }
+    }
+    pack_outputs(&sizes[..count]).map_err(|error| error.to_string())
+}
+
+/// Writes a task's tensors and scalars where its kernels will find them; its outputs.
+fn fill_task(
+    state: &mut State,
+    token: TaskToken,
+    submission: &Submission,
+    kernels: Option<&Kernels>,
+    base: u64,
+    packed: &Packed,
+) -> Result<TaskOutputTensors, String> {
+    let place = state.payloads.take();
+    if let Some(task) = state.task_mut(token) {
+        task.payload = Some(place);
+        task.tensor_count = u32::try_from(submission.tensors.len()).unwrap_or(0);
+        task.scalar_count = u32::try_from(submission.scalars.len()).unwrap_or(0);
+        if let Some(kernels) = kernels {
+            task.kernels = kernels.index;
+            task.shape = Some(kernels.shape);
+            task.blocks = submission.blocks;
+            task.sync_start = submission.sync_start && submission.blocks > 1;
+            task.subtasks_left = submission.blocks * u32::try_from(task.active().count()).unwrap_or(0);
+        }
+    }
+    let mut outputs = TaskOutputTensors::new(token);
+    let mut offsets = packed.offsets().iter();
+    for (index, tensor) in submission.tensors.iter().enumerate() {
+        match tensor {
+            ArgTensor::Existing(_, tensor) => {
+                let copy =
+                    tensor.payload_copy().map_err(|error| format!("tensor argument {index}: {error}"))?;
+                state.payloads.write_tensor(place, index, &copy);
+            }
+            ArgTensor::Create(info) => {
+                let address = base + offsets.next().copied().unwrap_or(0);
+                let tensor = create_output(state, token, info, address)
+                    .map_err(|error| format!("output {index}: {error}"))?;
+                let address = state.payloads.write_tensor(place, index, &tensor);
+                let pointer = std::ptr::with_exposed_provenance(usize::try_from(address).unwrap_or(0));
+                outputs.push(pointer).map_err(|error| error.to_string())?;
+            }
+        }
+    }
+    state.payloads.write_scalars(place, &submission.scalars);
+    Ok(outputs)
+}
+
+fn create_output(
+    state: &State,
+    token: TaskToken,
+    info: &TensorCreateInfo,
+    address: u64,
+) -> Result<Tensor, TensorError> {
+    let bytes = info.padded_nbytes()?;
+    if let Some(pattern) = info.fill_pattern()? {
+        state.heap.fill(address, bytes, pattern);
+    }
+    info.output_tensor(address, bytes, token)
+}
