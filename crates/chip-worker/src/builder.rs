@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use device_runner::{Device, DeviceRunner, RuntimeVariant};
 use host_build_graph::HostBuildGraph;
+use tensormap_and_ringbuffer::{RingOptions, TensormapAndRingbuffer};
 
 use crate::error::WorkerError;
 use crate::platform::{Platform, RuntimeKind};
@@ -18,6 +19,7 @@ pub struct ChipWorkerBuilder {
     watchdog: Option<Duration>,
     permits: Option<usize>,
     memory_capacity: Option<u64>,
+    rings: RingOptions,
 }
 
 /// No kernel takes that long on purpose; a slow machine may well take a hundredth of it.
@@ -32,6 +34,7 @@ impl Default for ChipWorkerBuilder {
             watchdog: Some(DEFAULT_WATCHDOG),
             permits: None,
             memory_capacity: None,
+            rings: RingOptions::default(),
         }
     }
 }
@@ -74,6 +77,13 @@ impl ChipWorkerBuilder {
         self
     }
 
+    /// Sizes of the rings of `tensormap_and_ringbuffer`; what is not set comes from the environment, see
+    /// [`RingOptions`].
+    pub fn rings(mut self, rings: RingOptions) -> Self {
+        self.rings = rings;
+        self
+    }
+
     /// Takes the device into use.
     ///
     /// # Errors
@@ -87,6 +97,7 @@ impl ChipWorkerBuilder {
         let device = self.device_for_platform()?.ok_or_else(unavailable)?;
         let variant: Box<dyn RuntimeVariant> = match self.runtime {
             RuntimeKind::HostBuildGraph => Box::new(HostBuildGraph::default()),
+            RuntimeKind::TensormapAndRingbuffer => Box::new(TensormapAndRingbuffer::with_rings(self.rings)),
         };
         let runner = DeviceRunner::attach(arch, variant, device)?;
         Ok(ChipWorker::new(runner, self.platform, self.runtime))

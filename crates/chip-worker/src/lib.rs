@@ -53,8 +53,15 @@ pub use device_runner::{
 pub use error::WorkerError;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use platform::{Platform, RuntimeKind};
+pub use task_interface::trb::{
+    GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,
+};
 pub use task_interface::{
     ArgDirection, CallConfig, CallConfigError, CallableError, ChipCallable, ChipStorageTaskArgs,
     ContinuousTensor, CoreCallable, CoreType, DataType, TaskArgsError, TensorError, TensorInfo,
+};
+pub use tensormap_and_ringbuffer::{
+    Graph, GraphStopped, NativeOrchestration, OptionError, RingOptions, Submitted, TaskSpec, TensorKernel,
+    TensormapAndRingbuffer, View,
 };
 pub use worker::{CallableHandle, ChipWorker};

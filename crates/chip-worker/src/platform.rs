@@ -83,17 +83,20 @@ impl FromStr for Platform {
 pub enum RuntimeKind {
     /// The host builds the whole graph before it runs.
     HostBuildGraph,
+    /// The graph is built on the device while its tasks already run; dependencies follow from tensors.
+    TensormapAndRingbuffer,
 }
 
 impl RuntimeKind {
     /// All runtimes.
-    pub const ALL: [Self; 1] = [Self::HostBuildGraph];
+    pub const ALL: [Self; 2] = [Self::HostBuildGraph, Self::TensormapAndRingbuffer];
 
     /// Its name in the contract.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::HostBuildGraph => host_build_graph::HostBuildGraph::NAME,
+            Self::TensormapAndRingbuffer => tensormap_and_ringbuffer::TensormapAndRingbuffer::NAME,
         }
     }
 }
@@ -111,7 +114,7 @@ impl FromStr for RuntimeKind {
         Self::ALL.into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| WorkerError::UnknownName {
             what: "runtime",
             name: name.to_owned(),
-            known: "host_build_graph",
+            known: "host_build_graph, tensormap_and_ringbuffer",
         })
     }
 }

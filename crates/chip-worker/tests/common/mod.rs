@@ -51,6 +51,12 @@ pub(crate) fn orchestration(body: &str) -> Vec<u8> {
     compile("graph", &text, |path| Source::orchestration(path, Runtime::HostBuildGraph).entry("build"))
 }
 
+/// A library for `tensormap_and_ringbuffer` from its whole text.
+pub(crate) fn trb_library(text: &str) -> Vec<u8> {
+    let text = format!("#include <stdexcept>\n#include \"pto_orchestration_api.h\"\n{text}\n");
+    compile("trb", &text, |path| Source::orchestration(path, Runtime::TensormapAndRingbuffer))
+}
+
 pub(crate) fn callable(graph: &str, kernels: &[(u32, CoreCallable)]) -> ChipCallable {
     let graph = orchestration(graph);
     let builder = ChipCallable::builder("build").binary(&graph);
