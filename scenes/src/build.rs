@@ -2,9 +2,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chip_worker::{
-    CallableSource, ChipCallable, CoreCallable, CoreType, KernelSource, OrchestrationSource, RunnerError,
+    CallableSource, ChipCallable, CoreCallable, CoreType, KernelSource, OrchestrationSource, Platform,
+    RunnerError, RuntimeKind,
 };
-use kernel_compiler::{Artifact, CompileError, KernelCompiler, Runtime, Source, Unit};
+use kernel_compiler::{Arch, Artifact, CompileError, KernelCompiler, Runtime, Source, Unit};
 
 use crate::scene::{Code, Graph, Program, Scene};
 
@@ -41,44 +42,66 @@ fn texts(errors: &[Arc<CompileError>]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Tells two C++ files to compile apart; the same file may be compiled for both kinds of core.
+/// Headers that several scenes use.
+const SHARED_HEADERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+
+/// Tells two C++ files to compile apart; the same file may be compiled for both kinds of core, and for both chips.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     path: PathBuf,
     unit: Unit,
+    runtime: Runtime,
+    arch: Arch,
     entry: Option<&'static str>,
 }
 
 impl Key {
-    fn kernel(scene: &Scene, path: &str, core_type: CoreType) -> Self {
-        Self { path: Path::new(scene.folder).join(path), unit: Unit::Kernel { core_type }, entry: None }
+    fn kernel(scene: &Scene, platform: Platform, path: &str, core_type: CoreType) -> Self {
+        Self::new(scene, platform, path, Unit::Kernel { core_type }, None)
     }
 
-    fn graph(scene: &Scene, path: &str, entry: &'static str) -> Self {
-        // The runtime of every scene, as long as there is one.
-        let unit = Unit::Orchestration { runtime: Runtime::HostBuildGraph };
-        Self { path: Path::new(scene.folder).join(path), unit, entry: Some(entry) }
+    fn graph(scene: &Scene, platform: Platform, path: &str, entry: &'static str) -> Self {
+        let unit = Unit::Orchestration { runtime: headers(scene, platform).0 };
+        Self::new(scene, platform, path, unit, Some(entry))
     }
 
-    fn all_of(scene: &Scene, program: &Program) -> Vec<Self> {
+    fn new(scene: &Scene, platform: Platform, path: &str, unit: Unit, entry: Option<&'static str>) -> Self {
+        let (runtime, arch) = headers(scene, platform);
+        Self { path: Path::new(scene.folder).join(path), unit, runtime, arch, entry }
+    }
+
+    fn all_of(scene: &Scene, platform: Platform, program: &Program) -> Vec<Self> {
         let mut keys = Vec::new();
         for kernel in program.kernels {
             if let Code::Cpp(path) = kernel.code {
-                keys.push(Self::kernel(scene, path, kernel.core_type));
+                keys.push(Self::kernel(scene, platform, path, kernel.core_type));
             }
         }
         if let Graph::Cpp { path, entry } = program.graph {
-            keys.push(Self::graph(scene, path, entry));
+            keys.push(Self::graph(scene, platform, path, entry));
         }
         keys
     }
 
     fn source(&self) -> Source {
-        let source = Source::new(&self.path, self.unit);
+        let source = Source::new(&self.path, self.unit)
+            .runtime(self.runtime)
+            .arch(self.arch)
+            .include_dir(SHARED_HEADERS);
         match self.entry {
             Some(entry) => source.entry(entry),
             None => source,
         }
+    }
+}
+
+/// Which headers the files of a scene see.
+fn headers(scene: &Scene, platform: Platform) -> (Runtime, Arch) {
+    match (scene.runtime, platform) {
+        (RuntimeKind::TensormapAndRingbuffer, Platform::A5Sim) => (Runtime::TensormapAndRingbuffer, Arch::A5),
+        (RuntimeKind::TensormapAndRingbuffer, _) => (Runtime::TensormapAndRingbuffer, Arch::A2a3),
+        // One object does for both chips: these headers do not know them.
+        _ => (Runtime::HostBuildGraph, Arch::A2a3),
     }
 }
 
@@ -87,11 +110,11 @@ impl Key {
 pub struct Sources(Vec<Key>);
 
 impl Sources {
-    /// The C++ files of these scenes.
-    pub fn of<'a>(scenes: impl IntoIterator<Item = &'a Scene>) -> Self {
+    /// The C++ files of these scenes, for the platforms named with them.
+    pub fn of<'a>(scenes: impl IntoIterator<Item = (&'a Scene, Platform)>) -> Self {
         let mut keys = Vec::new();
-        for scene in scenes {
-            for key in scene.programs.iter().flat_map(|program| Key::all_of(scene, program)) {
+        for (scene, platform) in scenes {
+            for key in scene.programs.iter().flat_map(|program| Key::all_of(scene, platform, program)) {
                 if !keys.contains(&key) {
                     keys.push(key);
                 }
@@ -106,7 +129,7 @@ impl Sources {
         self.0.len()
     }
 
-    /// Where they are; a file that is compiled for both kinds of cores comes twice.
+    /// Where they are; a file that is compiled several ways comes as often.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|key| key.path.as_path())
     }
@@ -138,12 +161,12 @@ impl Objects {
         good.filter(|artifact| artifact.from_cache).count()
     }
 
-    /// Makes a scene ready to run.
+    /// Makes a scene ready to run on a platform.
     ///
     /// # Errors
     /// [`BuildError::Compile`] with all that is wrong with its files, or another [`BuildError`].
-    pub fn build(&self, scene: &Scene) -> Result<BuiltScene, BuildError> {
-        let keys = Sources::of([scene]).0;
+    pub fn build(&self, scene: &Scene, platform: Platform) -> Result<BuiltScene, BuildError> {
+        let keys = Sources::of([(scene, platform)]).0;
         let own = self.0.iter().filter(|(key, _)| keys.contains(key));
         let errors: Vec<_> = own.filter_map(|(_, result)| result.as_ref().err().cloned()).collect();
         if !errors.is_empty() {
@@ -151,14 +174,14 @@ impl Objects {
         }
         let mut programs = Vec::with_capacity(scene.programs.len());
         for program in scene.programs {
-            let callable = match self.image(scene, program) {
+            let callable = match self.image(scene, platform, program) {
                 Ok(image) => CallableSource::from_image(&image)?,
-                Err(BuildError::NoImage { .. }) => self.parts(scene, program)?,
+                Err(BuildError::NoImage { .. }) => self.parts(scene, platform, program)?,
                 Err(error) => return Err(error),
             };
             programs.push((program.name, callable));
         }
-        Ok(BuiltScene { scene: *scene, programs })
+        Ok(BuiltScene { scene: *scene, platform, programs })
     }
 
     fn object(&self, key: &Key) -> Result<Arc<[u8]>, BuildError> {
@@ -170,14 +193,19 @@ impl Objects {
     }
 
     /// The program in the form that clients of every language hand over.
-    fn image(&self, scene: &Scene, program: &Program) -> Result<ChipCallable, BuildError> {
+    fn image(
+        &self,
+        scene: &Scene,
+        platform: Platform,
+        program: &Program,
+    ) -> Result<ChipCallable, BuildError> {
         let no_image = BuildError::NoImage { scene: scene.name, program: program.name };
         let Graph::Cpp { path, entry } = program.graph else { return Err(no_image) };
-        let graph = self.object(&Key::graph(scene, path, entry))?;
+        let graph = self.object(&Key::graph(scene, platform, path, entry))?;
         let mut kernels = Vec::with_capacity(program.kernels.len());
         for kernel in program.kernels {
             let Code::Cpp(path) = kernel.code else { return Err(no_image) };
-            let object = self.object(&Key::kernel(scene, path, kernel.core_type))?;
+            let object = self.object(&Key::kernel(scene, platform, path, kernel.core_type))?;
             kernels.push((kernel.func_id, CoreCallable::encode(&[], &object).map_err(RunnerError::from)?));
         }
         let image = ChipCallable::builder(entry).binary(&graph);
@@ -186,21 +214,29 @@ impl Objects {
     }
 
     /// The program part by part, Rust functions as they are.
-    fn parts(&self, scene: &Scene, program: &Program) -> Result<CallableSource, BuildError> {
+    fn parts(
+        &self,
+        scene: &Scene,
+        platform: Platform,
+        program: &Program,
+    ) -> Result<CallableSource, BuildError> {
         let mut kernels = Vec::with_capacity(program.kernels.len());
         for kernel in program.kernels {
             let source = match kernel.code {
                 Code::Rust(make) => make().into(),
-                Code::Cpp(path) => {
-                    KernelSource::Object(self.object(&Key::kernel(scene, path, kernel.core_type))?)
-                }
+                Code::Cpp(path) => KernelSource::Object(self.object(&Key::kernel(
+                    scene,
+                    platform,
+                    path,
+                    kernel.core_type,
+                ))?),
             };
             kernels.push((kernel.func_id, source));
         }
         let graph = match program.graph {
             Graph::Rust(make) => make().into(),
             Graph::Cpp { path, entry } => OrchestrationSource::Object {
-                bytes: self.object(&Key::graph(scene, path, entry))?,
+                bytes: self.object(&Key::graph(scene, platform, path, entry))?,
                 entry: entry.to_owned(),
                 config: String::new(),
             },
@@ -213,6 +249,7 @@ impl Objects {
 #[derive(Debug)]
 pub struct BuiltScene {
     scene: Scene,
+    platform: Platform,
     programs: Vec<(&'static str, CallableSource)>,
 }
 
@@ -223,6 +260,12 @@ impl BuiltScene {
         &self.scene
     }
 
+    /// The platform that it was built for.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
     /// The program of this name, to be registered.
     #[must_use]
     pub fn program(&self, name: &str) -> Option<&CallableSource> {
@@ -230,12 +273,16 @@ impl BuiltScene {
     }
 }
 
-/// Compiles one scene by itself; the image of its first program.
+/// Compiles one scene by itself for a platform; the image of its first program.
 ///
 /// # Errors
 /// [`BuildError::NoImage`] when that program has parts in Rust, or another [`BuildError`].
-pub fn compile(compiler: &KernelCompiler, scene: &Scene) -> Result<ChipCallable, BuildError> {
-    let objects = Sources::of([scene]).compile(compiler);
+pub fn compile(
+    compiler: &KernelCompiler,
+    scene: &Scene,
+    platform: Platform,
+) -> Result<ChipCallable, BuildError> {
+    let objects = Sources::of([(scene, platform)]).compile(compiler);
     let first = scene.programs.first().ok_or(BuildError::NoImage { scene: scene.name, program: "main" })?;
-    objects.image(scene, first)
+    objects.image(scene, platform, first)
 }

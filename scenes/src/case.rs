@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Platform, ResourceReport, RunOutcome,
-    RunnerError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, ResourceReport, RingOptions,
+    RunOutcome, RunnerError, VariantError, WorkerError,
 };
 
 use crate::build::BuiltScene;
@@ -18,6 +18,7 @@ type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
 pub struct Case {
     name: String,
     script: Arc<Script>,
+    rings: RingOptions,
 }
 
 impl Case {
@@ -26,7 +27,7 @@ impl Case {
     where
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
-        Self { name: name.into(), script: Arc::new(script) }
+        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`.
@@ -39,6 +40,13 @@ impl Case {
             stage.run(&handle, data(), &config)?;
             Ok(())
         })
+    }
+
+    /// The case on a worker with such rings.
+    #[must_use]
+    pub fn rings(mut self, rings: RingOptions) -> Self {
+        self.rings = rings;
+        self
     }
 
     /// Its name within the scene.
@@ -165,6 +173,31 @@ impl<'a> Stage<'a> {
         if mismatches.is_empty() { Ok(outcome) } else { Err(CaseError::Wrong(mismatches)) }
     }
 
+    /// Runs a callable that fails; the status it ends with, and its text. The results that `data` expects are those from
+    /// before, as a failed run writes none.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] when it does not fail or fails without a status, or [`CaseError::Wrong`].
+    pub fn run_to_status(
+        &mut self,
+        handle: &CallableHandle,
+        mut data: Data,
+        config: &CallConfig,
+    ) -> Result<(i32, String), CaseError> {
+        let args = data.args()?;
+        let result = self.worker.run(handle, &args, config);
+        drop(args);
+        let status = match result {
+            Err(WorkerError::Runner(RunnerError::Variant(VariantError::Status { code, text }))) => {
+                (code, text)
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Err(CaseError::Check("the run was expected to fail, and did not".to_owned())),
+        };
+        let mismatches = data.mismatches();
+        if mismatches.is_empty() { Ok(status) } else { Err(CaseError::Wrong(mismatches)) }
+    }
+
     /// Demands that two values are equal.
     ///
     /// # Errors
@@ -182,7 +215,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs a case.
+/// Runs a case on a worker, whatever its rings.
 ///
 /// # Errors
 /// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
@@ -198,31 +231,32 @@ pub fn run_case(worker: &ChipWorker, scene: &BuiltScene, case: &Case) -> Result<
     Ok(report)
 }
 
-/// Runs a case on a worker of its own, and demands that closing it gives back everything.
+/// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
 ///
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
-pub fn run_alone(platform: Platform, scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
-    let worker = ChipWorker::builder().platform(platform).runtime(scene.scene().runtime).build()?;
+pub fn run_alone(scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
+    let worker = ChipWorker::builder()
+        .platform(scene.platform())
+        .runtime(scene.scene().runtime)
+        .rings(case.rings)
+        .build()?;
     let report = run_case(&worker, scene, case)?;
     let left = worker.close()?;
     if left.is_zero() { Ok(report) } else { Err(CaseError::NotReleased(Box::new(left))) }
 }
 
-/// What a case has to give back. Threads, for one, stay.
-fn held(report: &ResourceReport) -> [u64; 8] {
-    let counts = [
-        report.allocations,
+/// What a case has to give back. Threads and arenas, for two, stay; allocations are counted, as arenas take more
+/// bytes than they say.
+fn held(report: &ResourceReport) -> [usize; 7] {
+    let arenas = [report.arenas.gm_heap, report.arenas.gm_sm, report.arenas.runtime_arena];
+    [
+        report.allocations - arenas.iter().filter(|&&bytes| bytes > 0).count(),
         report.callables,
         report.kernels,
         report.images,
         report.orchestrations,
         report.runs,
         report.deferred_errors,
-    ];
-    let mut held = [report.bytes; 8];
-    for (slot, count) in held.iter_mut().zip(counts) {
-        *slot = count as u64;
-    }
-    held
+    ]
 }

@@ -97,8 +97,9 @@ pub(crate) fn compare<T: Value>(
     };
     for (index, (&expected, &got)) in expected.iter().zip(got).enumerate() {
         let error = got.distance(expected);
-        // Written so that an error which is no number is one.
-        if error <= tolerance.absolute + tolerance.relative * expected.magnitude() {
+        // Written so that an error which is no number is one. Without an error the values are the same, even where
+        // their magnitude is no number.
+        if error == 0.0 || error <= tolerance.absolute + tolerance.relative * expected.magnitude() {
             continue;
         }
         mismatch.wrong += 1;
@@ -161,5 +162,13 @@ mod tests {
         let loose = Tolerance { absolute: 1e30, relative: 1.0 };
         let mismatch = compare("x", &[2], &[1.0f32, 1.0], &[f32::NAN, 1.0], loose).unwrap();
         assert_eq!((mismatch.wrong, mismatch.max_error), (1, f64::INFINITY));
+    }
+
+    #[test]
+    fn what_should_be_no_number_is_right_when_it_is_the_same() {
+        let expected = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        assert_eq!(compare("x", &[3], &expected, &expected, Tolerance::EXACT), None);
+        let got = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+        assert_eq!(compare("x", &[3], &expected, &got, Tolerance::EXACT).unwrap().wrong, 3);
     }
 }

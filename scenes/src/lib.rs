@@ -2,7 +2,7 @@
 //!
 //! **Owns:** the kernels, orchestrations, arguments and expected results of every scene, and the few functions
 //! that compile a scene and run one of its cases. A scene is a folder next to `src` with a `scene.rs` and its C++
-//! files; adding one means adding a folder and a line below.
+//! files; adding one means adding a folder and two lines below. Headers that several scenes use are in `include`.
 //!
 //! **Must not know:** how results are shown, what is run in which order, and anything behind the public API of
 //! `chip-worker` and `kernel-compiler`.
@@ -12,11 +12,13 @@
 //! use kernel_compiler::KernelCompiler;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let objects = scenes::Sources::of(scenes::all()).compile(&KernelCompiler::new()?);
+//! let platform = Platform::A2a3Sim;
+//! let all = scenes::all().iter().map(|scene| (scene, platform));
+//! let objects = scenes::Sources::of(all).compile(&KernelCompiler::new()?);
 //! for scene in scenes::all() {
-//!     let built = objects.build(scene)?;
-//!     for case in (scene.cases)(Platform::A2a3Sim) {
-//!         let report = scenes::run_alone(Platform::A2a3Sim, &built, &case)?;
+//!     let built = objects.build(scene, platform)?;
+//!     for case in (scene.cases)(platform) {
+//!         let report = scenes::run_alone(&built, &case)?;
 //!         println!("{}/{}: {} tasks", scene.name, case.name(), report.tasks);
 //!     }
 //! }
@@ -32,16 +34,48 @@ mod data;
 mod random;
 mod scene;
 
+#[path = "../alternating_matmul_add/scene.rs"]
+mod alternating_matmul_add;
 #[path = "../bgemm/scene.rs"]
 mod bgemm;
 #[path = "../blocking/scene.rs"]
 mod blocking;
+#[path = "../deferred_notify/scene.rs"]
+mod deferred_notify;
+#[path = "../dummy_task/scene.rs"]
+mod dummy_task;
+#[path = "../explicit_fatal/scene.rs"]
+mod explicit_fatal;
+#[path = "../mixed_example/scene.rs"]
+mod mixed_example;
+#[path = "../paged_attention/scene.rs"]
+mod paged_attention;
 #[path = "../prepared_callable/scene.rs"]
 mod prepared_callable;
 #[path = "../random_dag/scene.rs"]
 mod random_dag;
+#[path = "../ring_pressure/scene.rs"]
+mod ring_pressure;
 #[path = "../rust_graph/scene.rs"]
 mod rust_graph;
+#[path = "../scalar_data/scene.rs"]
+mod scalar_data;
+#[path = "../spmd_basic/scene.rs"]
+mod spmd_basic;
+#[path = "../spmd_multiblock_aiv/scene.rs"]
+mod spmd_multiblock_aiv;
+#[path = "../spmd_multiblock_mix/scene.rs"]
+mod spmd_multiblock_mix;
+#[path = "../spmd_starvation/scene.rs"]
+mod spmd_starvation;
+#[path = "../spmd_sync_start/scene.rs"]
+mod spmd_sync_start;
+#[path = "../trb_manual_scope/scene.rs"]
+mod trb_manual_scope;
+#[path = "../trb_prepared_callable/scene.rs"]
+mod trb_prepared_callable;
+#[path = "../trb_vector_example/scene.rs"]
+mod trb_vector_example;
 #[path = "../vector_example/scene.rs"]
 mod vector_example;
 
@@ -52,13 +86,29 @@ pub use data::{Data, Value};
 pub use random::{Random, mix};
 pub use scene::{Code, Graph, Kernel, Program, Scene};
 
-static ALL: [Scene; 6] = [
+static ALL: [Scene; 22] = [
     vector_example::SCENE,
     bgemm::SCENE,
     random_dag::SCENE,
     prepared_callable::SCENE,
     rust_graph::SCENE,
     blocking::SCENE,
+    trb_vector_example::SCENE,
+    dummy_task::SCENE,
+    alternating_matmul_add::SCENE,
+    mixed_example::SCENE,
+    spmd_basic::SCENE,
+    spmd_multiblock_aiv::SCENE,
+    spmd_multiblock_mix::SCENE,
+    spmd_sync_start::SCENE,
+    spmd_starvation::SCENE,
+    scalar_data::SCENE,
+    ring_pressure::SCENE,
+    deferred_notify::SCENE,
+    explicit_fatal::SCENE,
+    trb_manual_scope::SCENE,
+    trb_prepared_callable::SCENE,
+    paged_attention::SCENE,
 ];
 
 /// Every scene, simple ones first.

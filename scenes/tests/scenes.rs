@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use chip_worker::{CallConfig, ChipWorker, CoreType, NativeGraph, Platform};
+use chip_worker::{CallConfig, ChipWorker, CoreType, NativeGraph, Platform, RuntimeKind};
 use kernel_compiler::KernelCompiler;
 use scenes::{
     BuildError, BuiltScene, Case, CaseError, Code, Data, Graph, Kernel, Program, Scene, Sources, Tolerance,
@@ -16,8 +16,9 @@ fn compiler() -> KernelCompiler {
     KernelCompiler::builder().cache_dir(cache).build().unwrap()
 }
 
-fn build(scene: &Scene) -> BuiltScene {
-    Sources::of([scene]).compile(&compiler()).build(scene).unwrap_or_else(|error| panic!("{error}"))
+fn build(scene: &Scene, platform: Platform) -> BuiltScene {
+    let objects = Sources::of([(scene, platform)]).compile(&compiler());
+    objects.build(scene, platform).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn scene(name: &str) -> &'static Scene {
@@ -26,11 +27,11 @@ fn scene(name: &str) -> &'static Scene {
 
 fn passes(name: &str) {
     let scene = scene(name);
-    let built = build(scene);
     assert_eq!(scene.platforms, Platform::ALL);
     for &platform in scene.platforms {
+        let built = build(scene, platform);
         for case in (scene.cases)(platform) {
-            let report = scenes::run_alone(platform, &built, &case);
+            let report = scenes::run_alone(&built, &case);
             let report = report.unwrap_or_else(|error| panic!("{name}/{} {platform}: {error}", case.name()));
             assert!(report.runs > 0 && report.tasks >= report.runs, "{name}/{}: {report:?}", case.name());
         }
@@ -68,6 +69,86 @@ fn blocking_passes() {
 }
 
 #[test]
+fn trb_vector_example_passes() {
+    passes("trb_vector_example");
+}
+
+#[test]
+fn dummy_task_passes() {
+    passes("dummy_task");
+}
+
+#[test]
+fn alternating_matmul_add_passes() {
+    passes("alternating_matmul_add");
+}
+
+#[test]
+fn mixed_example_passes() {
+    passes("mixed_example");
+}
+
+#[test]
+fn spmd_basic_passes() {
+    passes("spmd_basic");
+}
+
+#[test]
+fn spmd_multiblock_aiv_passes() {
+    passes("spmd_multiblock_aiv");
+}
+
+#[test]
+fn spmd_multiblock_mix_passes() {
+    passes("spmd_multiblock_mix");
+}
+
+#[test]
+fn spmd_sync_start_passes() {
+    passes("spmd_sync_start");
+}
+
+#[test]
+fn spmd_starvation_passes() {
+    passes("spmd_starvation");
+}
+
+#[test]
+fn scalar_data_passes() {
+    passes("scalar_data");
+}
+
+#[test]
+fn ring_pressure_passes() {
+    passes("ring_pressure");
+}
+
+#[test]
+fn deferred_notify_passes() {
+    passes("deferred_notify");
+}
+
+#[test]
+fn explicit_fatal_passes() {
+    passes("explicit_fatal");
+}
+
+#[test]
+fn trb_manual_scope_passes() {
+    passes("trb_manual_scope");
+}
+
+#[test]
+fn trb_prepared_callable_passes() {
+    passes("trb_prepared_callable");
+}
+
+#[test]
+fn paged_attention_passes() {
+    passes("paged_attention");
+}
+
+#[test]
 fn names_can_be_typed_and_stand_for_one_thing() {
     let mut names = Vec::new();
     for scene in scenes::all() {
@@ -88,7 +169,7 @@ fn names_can_be_typed_and_stand_for_one_thing() {
 
 #[test]
 fn every_cpp_file_belongs_to_a_scene() {
-    let sources = Sources::of(scenes::all());
+    let sources = Sources::of(scenes::all().iter().map(|scene| (scene, Platform::A2a3Sim)));
     let used: BTreeSet<PathBuf> = sources.paths().map(Path::to_owned).collect();
     let mut found = BTreeSet::new();
     find_cpp(Path::new(env!("CARGO_MANIFEST_DIR")), &mut found);
@@ -113,9 +194,9 @@ fn vector_example_with(cases: fn(Platform) -> Vec<Case>) -> Scene {
 }
 
 fn fails(scene: &Scene) -> CaseError {
-    let built = build(scene);
+    let built = build(scene, Platform::A2a3Sim);
     let case = (scene.cases)(Platform::A2a3Sim).pop().unwrap();
-    scenes::run_alone(Platform::A2a3Sim, &built, &case).unwrap_err()
+    scenes::run_alone(&built, &case).unwrap_err()
 }
 
 #[test]
@@ -184,7 +265,7 @@ fn a_failed_check_and_an_unknown_program_are_told() {
 #[test]
 fn one_worker_runs_many_cases() {
     let scene = scene("vector_example");
-    let built = build(scene);
+    let built = build(scene, Platform::A5Sim);
     let worker = ChipWorker::builder().platform(Platform::A5Sim).build().unwrap();
     for case in (scene.cases)(Platform::A5Sim).iter().take(3) {
         scenes::run_case(&worker, &built, case).unwrap();
@@ -196,7 +277,7 @@ const BROKEN: Scene = Scene {
     name: "broken",
     summary: "does not compile",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken"),
-    runtime: chip_worker::RuntimeKind::HostBuildGraph,
+    runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim],
     programs: &[Program {
         name: "main",
@@ -209,45 +290,46 @@ const BROKEN: Scene = Scene {
 #[test]
 fn what_the_compiler_says_is_told_whole_and_spares_other_scenes() {
     let good = scene("vector_example");
-    let objects = Sources::of([&BROKEN, good]).compile(&compiler());
-    let error = objects.build(&BROKEN).unwrap_err();
+    let platform = Platform::A2a3Sim;
+    let objects = Sources::of([(&BROKEN, platform), (good, platform)]).compile(&compiler());
+    let error = objects.build(&BROKEN, platform).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("kernel.cpp:4:") && text.contains("no_such_thing"), "{text}");
-    assert!(objects.build(good).is_ok());
+    assert!(objects.build(good, platform).is_ok());
 }
 
 #[test]
 fn only_programs_in_cpp_have_an_image() {
     let compiler = compiler();
-    let image = scenes::compile(&compiler, scene("vector_example")).unwrap();
+    let image = scenes::compile(&compiler, scene("vector_example"), Platform::A5Sim).unwrap();
     assert_eq!((image.func_name(), image.children().count()), ("build_vector_example", 3));
-    let error = scenes::compile(&compiler, scene("rust_graph")).unwrap_err();
+    let error = scenes::compile(&compiler, scene("rust_graph"), Platform::A5Sim).unwrap_err();
     assert!(matches!(error, BuildError::NoImage { scene: "rust_graph", .. }), "{error}");
 }
 
 #[test]
 fn a_scene_that_was_left_out_of_the_compilation_is_refused() {
     let objects = Sources::of([]).compile(&compiler());
-    let error = objects.build(scene("vector_example")).unwrap_err();
+    let error = objects.build(scene("vector_example"), Platform::A2a3Sim).unwrap_err();
     assert!(matches!(error, BuildError::NotCompiled { .. }), "{error}");
 }
 
 #[test]
 fn ten_workers_run_scenes_at_once() {
     let names = ["vector_example", "bgemm", "prepared_callable", "rust_graph", "blocking", "random_dag"];
-    let built: Vec<BuiltScene> = names.iter().map(|name| build(scene(name))).collect();
+    let built = Platform::ALL.map(|platform| names.map(|name| build(scene(name), platform)));
     let small = |case: &Case| {
         !["131072", "1000003", "1024x1024", "256x256"].iter().any(|big| case.name().contains(big))
     };
     std::thread::scope(|scope| {
         for worker in 0..10 {
-            let built = &built;
+            let built = &built[worker % 2];
             scope.spawn(move || {
                 let platform = Platform::ALL[worker % 2];
                 // Each begins with another scene, so that different ones meet.
                 for built in built.iter().cycle().skip(worker).take(built.len()) {
                     for case in (built.scene().cases)(platform).iter().filter(|case| small(case)) {
-                        let report = scenes::run_alone(platform, built, case);
+                        let report = scenes::run_alone(built, case);
                         report.unwrap_or_else(|error| panic!("{} {platform}: {error}", case.name()));
                     }
                 }

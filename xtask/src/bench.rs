@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use chip_worker::{
-    Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, Platform, RuntimeKind,
+    Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, Platform, RingOptions,
+    RuntimeKind,
 };
 use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
 
@@ -55,18 +56,18 @@ pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
 fn measure_all(options: &Options) -> Result<()> {
     let compiler = KernelCompiler::new()?;
     let tasks = tasks_callable(&compiler)?;
-    let vector = vector_callable(&compiler)?;
     let chip = options.platform;
+    let vector = vector_callable(&compiler, chip, "vector_example")?;
     let max = chip.max_block_dim().context("this build lacks the platform")?;
 
     options.measure("init", "", |_| {
         let start = Instant::now();
-        let worker = worker(chip)?;
+        let worker = worker(chip, RuntimeKind::HostBuildGraph)?;
         let elapsed = start.elapsed();
         worker.close()?;
         Ok(nanos(elapsed))
     })?;
-    let shared = worker(chip)?;
+    let shared = worker(chip, RuntimeKind::HostBuildGraph)?;
     options.measure("register", "\"callable\": \"vector_example\"", |_| {
         let start = Instant::now();
         let handle = shared.register(&vector)?;
@@ -83,18 +84,58 @@ fn measure_all(options: &Options) -> Result<()> {
         options.measure("noop_tasks_10000", &params, |_| run(10_000, false))?;
         options.measure("noop_chain_10000", &params, |_| run(10_000, true))?;
     }
-    let handle = shared.register(&vector)?;
-    for block_dim in [1, 24] {
-        let config = config(block_dim)?;
-        let mut data = VectorData::new();
-        let params = format!("\"block_dim\": {block_dim}");
-        options.measure("vector_example", &params, |_| data.run(&shared, &handle, &config))?;
-        data.check()?;
-    }
+    drop(handle);
+    measure_vector(options, "vector_example", &shared, &vector)?;
+    measure_rings(options, &compiler)?;
     for count in [1, 10_000, 131_072] {
         options.measure("resident", &format!("\"tasks\": {count}"), |_| resident_of_child(chip, count))?;
     }
     Ok(())
+}
+
+fn measure_vector(options: &Options, name: &str, worker: &ChipWorker, callable: &ChipCallable) -> Result<()> {
+    let handle = worker.register(callable)?;
+    for block_dim in [1, 24] {
+        let config = config(block_dim)?;
+        let mut data = VectorData::new();
+        let params = format!("\"block_dim\": {block_dim}");
+        options.measure(name, &params, |_| {
+            let nanos = data.run(worker, &handle, &config)?;
+            data.check()?;
+            Ok(nanos)
+        })?;
+    }
+    Ok(())
+}
+
+/// The same for the variant that builds its graph while it runs.
+fn measure_rings(options: &Options, compiler: &KernelCompiler) -> Result<()> {
+    let callable = trb_callable(compiler)?;
+    let worker = worker(options.platform, RuntimeKind::TensormapAndRingbuffer)?;
+    let handle = worker.register(&callable)?;
+    for block_dim in [1, 3, 24] {
+        let config = config(block_dim)?;
+        let run = |count, chain, per_scope| run_stream(&worker, &handle, &config, count, chain, per_scope);
+        let params = format!("\"block_dim\": {block_dim}");
+        options.measure("trb_noop_run", &params, |_| run(1, false, 0))?;
+        options.measure("trb_stream_10000", &params, |_| run(10_000, false, 0))?;
+        options.measure("trb_chain_10000", &params, |_| run(10_000, true, 0))?;
+        options.measure("trb_stream_100000", &params, |_| run(100_000, false, 100))?;
+    }
+    drop(handle);
+    let vector = vector_callable(compiler, options.platform, "trb_vector_example")?;
+    measure_vector(options, "trb_vector_example", &worker, &vector)?;
+    let rings = RingOptions::default().task_window(64);
+    let small = ChipWorker::builder()
+        .platform(options.platform)
+        .runtime(RuntimeKind::TensormapAndRingbuffer)
+        .rings(rings)
+        .build()?;
+    let handle = small.register(&callable)?;
+    let config = config(24)?;
+    options.measure("trb_stream_100000_window_64", "\"block_dim\": 24", |_| {
+        run_stream(&small, &handle, &config, 100_000, false, 16)
+    })
 }
 
 impl Options {
@@ -118,7 +159,7 @@ impl Options {
              \"unit\": \"{unit}\", \"samples\": [{list}]}}"
         );
         values.sort_unstable();
-        eprintln!("{name:18} {params:32} median {}", readable(values[values.len() / 2], unit));
+        eprintln!("{name:28} {params:32} median {}", readable(values[values.len() / 2], unit));
         Ok(())
     }
 }
@@ -132,8 +173,8 @@ fn readable(value: u64, unit: &str) -> String {
     }
 }
 
-fn worker(platform: Platform) -> Result<ChipWorker> {
-    Ok(ChipWorker::builder().platform(platform).runtime(RuntimeKind::HostBuildGraph).device(0).build()?)
+fn worker(platform: Platform, runtime: RuntimeKind) -> Result<ChipWorker> {
+    Ok(ChipWorker::builder().platform(platform).runtime(runtime).device(0).build()?)
 }
 
 fn config(block_dim: u32) -> Result<CallConfig> {
@@ -164,6 +205,27 @@ fn run_tasks(
     Ok(elapsed)
 }
 
+/// One run of `count` tasks that do nothing, submitted while they run, in nanoseconds.
+fn run_stream(
+    worker: &ChipWorker,
+    handle: &CallableHandle,
+    config: &CallConfig,
+    count: u64,
+    chain: bool,
+    per_scope: u64,
+) -> Result<u64> {
+    let mut tensor = [0u64; 16];
+    let args = Args::new().output(&mut tensor, &[16])?;
+    let args = args.scalar(count)?.scalar(u64::from(chain))?.scalar(per_scope)?;
+    let start = Instant::now();
+    let outcome = worker.run(handle, &args, config)?;
+    let elapsed = nanos(start.elapsed());
+    if outcome.tasks != count {
+        bail!("{} of {count} tasks ran", outcome.tasks);
+    }
+    Ok(elapsed)
+}
+
 fn compile(compiler: &KernelCompiler, source: &Source) -> Result<Vec<u8>> {
     Ok(compiler.compile(source)?.bytes.to_vec())
 }
@@ -177,9 +239,19 @@ fn tasks_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
     Ok(ChipCallable::builder("build_tasks").binary(&graph).child(0, &noop).build()?)
 }
 
-fn vector_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
-    let scene = scenes::find("vector_example").context("the scene vector_example is missing")?;
-    Ok(scenes::compile(compiler, scene)?)
+fn trb_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+    let runtime = Runtime::TensormapAndRingbuffer;
+    let noop = compile(compiler, &Source::kernel(dir.join("noop.cpp"), CoreType::Aiv).runtime(runtime))?;
+    let graph = Source::orchestration(dir.join("trb_tasks.cpp"), runtime).entry("build_tasks");
+    let graph = compile(compiler, &graph)?;
+    let noop = CoreCallable::encode(&[], &noop)?;
+    Ok(ChipCallable::builder("build_tasks").binary(&graph).child(0, &noop).build()?)
+}
+
+fn vector_callable(compiler: &KernelCompiler, platform: Platform, name: &str) -> Result<ChipCallable> {
+    let scene = scenes::find(name).with_context(|| format!("the scene {name} is missing"))?;
+    Ok(scenes::compile(compiler, scene, platform)?)
 }
 
 /// Tensors of the vector example, 128 x 128.
@@ -227,7 +299,7 @@ fn resident_of_child(platform: Platform, count: u64) -> Result<u64> {
 
 fn resident(platform: Platform, count: u64) -> Result<ExitCode> {
     let callable = tasks_callable(&KernelCompiler::new()?)?;
-    let worker = worker(platform)?;
+    let worker = worker(platform, RuntimeKind::HostBuildGraph)?;
     let handle = worker.register(&callable)?;
     for _ in 0..3 {
         run_tasks(&worker, &handle, &config(0)?, count, true)?;

@@ -18,7 +18,7 @@ of a calculation in Rust. Needs a C++ compiler; needs no NPU. With FILTERs only 
 \"scene/case\" contains one of them.
 
   --platform NAME   a2a3sim or a5sim; may be given twice (default: both)
-  --runtime NAME    host_build_graph or tensormap_and_ringbuffer (default: all that have scenes)
+  --runtime NAME    host_build_graph or tensormap_and_ringbuffer (default: both)
   --list            only show the names of the scenes and their cases
   -h, --help        show this text
 
@@ -28,12 +28,10 @@ Examples:
   cargo xtask st
   cargo xtask st vector_example
   cargo xtask st --platform a5sim random_dag/layered bgemm
+  cargo xtask st --runtime tensormap_and_ringbuffer spmd
 
 Compiled kernels are kept in $SIMPLER_KERNEL_CACHE, else in ~/.cache/simpler-rs. $SIMPLER_CXX names the compiler.
 ";
-
-/// A runtime of the contract that this version has no scenes for.
-const WITHOUT_SCENES: &str = "tensormap_and_ringbuffer";
 
 /// How the command was called.
 struct Options {
@@ -87,7 +85,7 @@ impl Options {
                 }
                 Long("runtime") => {
                     let name = parser.value().and_then(|value| value.string()).map_err(text)?;
-                    push_new(&mut options.runtimes, runtime(&name)?);
+                    push_new(&mut options.runtimes, name.parse().map_err(text)?);
                 }
                 Long("list") => options.list = true,
                 Long("help") | Short('h') => return Ok(None),
@@ -134,19 +132,6 @@ fn push_new<T: PartialEq>(values: &mut Vec<T>, value: T) {
     }
 }
 
-fn runtime(name: &str) -> Result<RuntimeKind, String> {
-    if name == WITHOUT_SCENES {
-        let others = RuntimeKind::ALL.map(RuntimeKind::name).join(", ");
-        return Err(format!(
-            "this version has no scenes for the runtime {name} yet; it has some for {others}"
-        ));
-    }
-    name.parse().map_err(|_| {
-        let known = RuntimeKind::ALL.map(RuntimeKind::name).join(", ");
-        format!("unknown runtime \"{name}\"; known are: {known}, {WITHOUT_SCENES}")
-    })
-}
-
 fn matches(filter: &str, scene: &Scene, case: &Case) -> bool {
     format!("{}/{}", scene.name, case.name()).contains(filter)
 }
@@ -158,7 +143,7 @@ fn matches_any(filter: &str, selected: &[Selected]) -> bool {
 fn tell_names(filter: &str) {
     eprintln!("error: no case contains \"{filter}\" in its name; the scenes are:");
     for scene in scenes::all() {
-        eprintln!("  {:18} {}", scene.name, scene.summary);
+        eprintln!("  {:24} {}", scene.name, scene.summary);
     }
     eprintln!("`cargo xtask st --list` shows the cases, too");
 }
@@ -185,7 +170,7 @@ fn list(selected: &[Selected]) -> io::Result<()> {
 }
 
 fn compile(selected: &[Selected]) -> Result<Objects> {
-    let sources = Sources::of(selected.iter().map(|set| set.scene));
+    let sources = Sources::of(selected.iter().map(|set| (set.scene, set.platform)));
     let count = sources.len();
     let compiler = KernelCompiler::new()?;
     let mut out = io::stdout();
@@ -211,7 +196,7 @@ fn run_all(selected: &[Selected], objects: &Objects) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut broken: Vec<&str> = Vec::new();
     for set in selected {
-        match objects.build(set.scene) {
+        match objects.build(set.scene, set.platform) {
             Ok(built) => run_scene(set, &built, &mut tally)?,
             Err(_) if broken.contains(&set.scene.name) => tally.failed += set.cases.len(),
             Err(error) => {
@@ -227,7 +212,7 @@ fn run_all(selected: &[Selected], objects: &Objects) -> Result<Tally> {
 fn run_scene(set: &Selected, built: &BuiltScene, tally: &mut Tally) -> io::Result<()> {
     for case in &set.cases {
         let start = Instant::now();
-        let result = scenes::run_alone(set.platform, built, case);
+        let result = scenes::run_alone(built, case);
         let line = line(set, case, &result, start.elapsed());
         match result {
             Ok(_) => tally.passed += 1,

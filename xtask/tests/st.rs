@@ -103,10 +103,28 @@ fn wrong_options_end_with_2_and_the_usage() {
 }
 
 #[test]
-fn the_runtime_without_scenes_is_known_and_refused() {
-    let ended = xtask(&["st", "--runtime", "tensormap_and_ringbuffer"]);
-    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
-    assert!(ended.err.contains("no scenes for the runtime tensormap_and_ringbuffer"), "{}", ended.err);
+fn both_runtimes_have_scenes() {
+    let shown = |args: &[&str]| xtask(&[&["st", "--list"], args].concat()).out;
+    let (host, rings) = (
+        shown(&["--runtime", "host_build_graph"]),
+        shown(&["--runtime", "tensormap_and_ringbuffer", "--platform", "a5sim"]),
+    );
+    assert!(host.contains("(host_build_graph; a2a3sim, a5sim)") && !host.contains("trb_"), "{host}");
+    assert!(rings.contains("(tensormap_and_ringbuffer; a5sim)") && !rings.contains("bgemm"), "{rings}");
+    let all = shown(&[]);
+    assert!(
+        host.lines()
+            .chain(rings.lines().filter(|line| line.starts_with("  ")))
+            .all(|line| all.contains(line))
+    );
+
+    let args = ["st", "--runtime", "tensormap_and_ringbuffer", "trb_vector_example/33x7"];
+    let ended = xtask(&args);
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    assert!(ended.out.contains("PASS trb_vector_example/33x7 a2a3sim "), "{}", ended.out);
+    assert!(ended.out.contains("PASS trb_vector_example/33x7 a5sim "), "{}", ended.out);
+    // Each chip has objects of its own: three kernels and an orchestration.
+    assert!(ended.out.starts_with("compiling 8 C++ sources"), "{}", ended.out);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // Receives values one by one from the channel of the cluster and stores three times each. Arguments: out, count.
-#include "../channel.h"
+#include "channel.h"
 
 SIMPLER_KERNEL void kernel_entry(__gm__ int64_t *args) {
     auto *out = reinterpret_cast<__gm__ uint64_t *>(args[0]);

@@ -1,5 +1,5 @@
 // Sends the values one by one through the channel of the cluster. Arguments: values, count.
-#include "../channel.h"
+#include "channel.h"
 
 SIMPLER_KERNEL void kernel_entry(__gm__ int64_t *args) {
     auto *values = reinterpret_cast<__gm__ const uint64_t *>(args[0]);

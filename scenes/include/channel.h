@@ -1,6 +1,6 @@
 // A channel for one value at a time, between two cores of a cluster.
-#ifndef SCENES_BLOCKING_CHANNEL_H_
-#define SCENES_BLOCKING_CHANNEL_H_
+#ifndef SCENES_CHANNEL_H_
+#define SCENES_CHANNEL_H_
 
 #include <atomic>
 #include <condition_variable>
@@ -37,16 +37,15 @@ private:
     uint64_t value_ = 0;
 };
 
-/// The channel of the calling core's cluster; null outside of a simulated core.
-inline Channel *channel_of_cluster() {
+/// The channel of this key in the calling core's cluster; null outside of a simulated core.
+inline Channel *channel_of_cluster(uint64_t key = 1) {
     // What cores share is zero at first. Whoever comes first builds the channel, the others wait for that.
     enum State : uint32_t { EMPTY = 0, UNDER_CONSTRUCTION = 1, READY = 2 };
     struct Shared {
         std::atomic<uint32_t> state;
         alignas(Channel) unsigned char channel[sizeof(Channel)];
     };
-    constexpr uint64_t KEY = 1;
-    auto *shared = static_cast<Shared *>(simpler::pipe_shared_state(KEY, sizeof(Shared)));
+    auto *shared = static_cast<Shared *>(simpler::pipe_shared_state(key, sizeof(Shared)));
     if (shared == nullptr) {
         return nullptr;
     }
@@ -61,4 +60,4 @@ inline Channel *channel_of_cluster() {
     return std::launder(reinterpret_cast<Channel *>(shared->channel));
 }
 
-#endif  // SCENES_BLOCKING_CHANNEL_H_
+#endif  // SCENES_CHANNEL_H_

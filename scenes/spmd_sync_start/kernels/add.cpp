@@ -1,0 +1,6 @@
+// x[0] += addend. Arguments: x, addend.
+#include "trb_kernel.h"
+
+SIMPLER_KERNEL void kernel_entry(__gm__ int64_t *args) {
+    *data<uint64_t>(args, 0) += scalar(args, 1);
+}

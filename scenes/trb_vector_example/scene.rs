@@ -1,0 +1,59 @@
+//! The vector example for the runtime that finds dependencies by itself.
+
+use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
+
+use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+
+pub(crate) const SCENE: Scene = Scene {
+    name: "trb_vector_example",
+    summary: "f = (a + b + 1) * (a + b + 2) + (a + b) with tensors created in nested scopes",
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/trb_vector_example"),
+    runtime: RuntimeKind::TensormapAndRingbuffer,
+    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    programs: &[Program {
+        name: "main",
+        graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_trb_vector_example" },
+        kernels: &[
+            Kernel::cpp(0, CoreType::Aiv, "kernels/add.cpp"),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/add_scalar.cpp"),
+            Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp"),
+        ],
+    }],
+    cases,
+};
+
+fn cases(_: Platform) -> Vec<Case> {
+    let shapes: [(&str, &[u32]); 5] = [
+        ("128x128", &[128, 128]),
+        ("1", &[1]),
+        ("33x7", &[33, 7]),
+        ("2x3x4x5x7", &[2, 3, 4, 5, 7]),
+        ("1000003", &[1_000_003]),
+    ];
+    let mut cases: Vec<Case> =
+        shapes.into_iter().map(|(name, shape)| case(name.to_owned(), shape, CallConfig::default())).collect();
+    for block_dim in [1, 3] {
+        let config = CallConfig { block_dim, ..CallConfig::default() };
+        cases.push(case(format!("block_dim_{block_dim}"), &[128, 128], config));
+    }
+    for aicpu_thread_num in 2..=4 {
+        let config = CallConfig { aicpu_thread_num, ..CallConfig::default() };
+        cases.push(case(format!("aicpu_threads_{aicpu_thread_num}"), &[128, 128], config));
+    }
+    cases
+}
+
+fn case(name: String, shape: &[u32], config: CallConfig) -> Case {
+    let shape = shape.to_vec();
+    Case::golden(name, "main", config, move || data(&shape))
+}
+
+fn data(shape: &[u32]) -> Data {
+    let count = shape.iter().map(|&extent| extent as usize).product();
+    let mut random = Random::new(11);
+    let (a, b) = (random.f32s(count, -2.0, 2.0), random.f32s(count, -2.0, 2.0));
+    let f = a.iter().zip(&b).map(|(&a, &b)| (a + b + 1.0) * (a + b + 2.0) + (a + b)).collect();
+    // Single precision, and a sum that may cancel.
+    let tolerance = Tolerance { absolute: 1e-5, relative: 1e-5 };
+    Data::new().input("a", shape, a).input("b", shape, b).output("f", shape, f, tolerance)
+}
