@@ -1,6 +1,6 @@
 //! Callables are registered once and run often; they come, go and change places while the worker lives.
 
-use chip_worker::{CallConfig, CallableHandle, CoreType, Platform, RuntimeKind};
+use chip_worker::{CallConfig, CallableHandle, CoreType, DlopenCounts, Platform, RuntimeKind};
 
 use crate::{Case, CaseError, Data, Graph, Kernel, Program, Random, Scene, Stage, Tolerance};
 
@@ -13,30 +13,78 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/prepared_callable"),
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
-    programs: &[
-        Program {
-            name: SCALE_FIRST,
-            graph: Graph::Cpp { path: "orchestration_scale_first.cpp", entry: "build_scale_first" },
-            kernels: KERNELS,
-        },
-        Program {
-            name: SHIFT_FIRST,
-            graph: Graph::Cpp { path: "orchestration_shift_first.cpp", entry: "build_shift_first" },
-            kernels: KERNELS,
-        },
-    ],
-    cases,
+    programs: PROGRAMS,
+    cases: |_| cases(Loads::OnHost),
 };
+
+/// The same for the other runtime, in a folder of its own.
+pub(crate) const TRB_SCENE: Scene = Scene {
+    name: "trb_prepared_callable",
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/trb_prepared_callable"),
+    runtime: RuntimeKind::TensormapAndRingbuffer,
+    cases: |_| cases(Loads::OnDevice),
+    ..SCENE
+};
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: SCALE_FIRST,
+        graph: Graph::Cpp { path: "orchestration_scale_first.cpp", entry: "build_scale_first" },
+        kernels: KERNELS,
+    },
+    Program {
+        name: SHIFT_FIRST,
+        graph: Graph::Cpp { path: "orchestration_shift_first.cpp", entry: "build_shift_first" },
+        kernels: KERNELS,
+    },
+];
 
 const SCALE_FIRST: &str = "scale_first";
 const SHIFT_FIRST: &str = "shift_first";
 
-fn cases(_: Platform) -> Vec<Case> {
+fn cases(loads: Loads) -> Vec<Case> {
     vec![
-        Case::new("alternate_200", alternate),
-        Case::new("drop_and_register_again", drop_and_register_again),
-        Case::new("replace", replace),
+        Case::new("alternate_200", move |stage| alternate(stage, loads)),
+        Case::new("drop_and_register_again", move |stage| drop_and_register_again(stage, loads)),
+        Case::new("replace", move |stage| replace(stage, loads)),
     ]
+}
+
+/// Where a runtime loads orchestrations: on the host when they are registered, or on the device when a registration
+/// is first run.
+#[derive(Clone, Copy)]
+enum Loads {
+    OnHost,
+    OnDevice,
+}
+
+/// What was loaded before a case.
+struct Before {
+    loads: Loads,
+    counts: DlopenCounts,
+}
+
+impl Before {
+    fn now(stage: &Stage<'_>, loads: Loads) -> Self {
+        Self { loads, counts: stage.worker().dlopen_counts() }
+    }
+
+    /// Demands as many loads since then as there were `registrations`, or `first_runs` of them.
+    fn expect(
+        &self,
+        stage: &Stage<'_>,
+        when: &str,
+        registrations: usize,
+        first_runs: usize,
+    ) -> Result<(), CaseError> {
+        let counts = stage.worker().dlopen_counts();
+        let (host, aicpu) = match self.loads {
+            Loads::OnHost => (registrations, 0),
+            Loads::OnDevice => (0, first_runs),
+        };
+        stage.expect_eq(&format!("loads on the host {when}"), &(counts.host - self.counts.host), &host)?;
+        stage.expect_eq(&format!("loads on the device {when}"), &(counts.aicpu - self.counts.aicpu), &aicpu)
+    }
 }
 
 /// What a program computes.
@@ -60,40 +108,41 @@ fn run(stage: &mut Stage<'_>, handle: &CallableHandle, seed: u64, golden: Golden
     Ok(())
 }
 
-/// Orchestrations loaded since `before`.
-fn loads_since(stage: &Stage<'_>, before: usize) -> usize {
-    stage.worker().dlopen_counts().host - before
-}
-
-fn alternate(stage: &mut Stage<'_>) -> Result<(), CaseError> {
-    let before = stage.worker().dlopen_counts().host;
+fn alternate(stage: &mut Stage<'_>, loads: Loads) -> Result<(), CaseError> {
+    let before = Before::now(stage, loads);
     let (first, second) = (stage.register(SCALE_FIRST)?, stage.register(SHIFT_FIRST)?);
     stage.expect_eq("ids that differ", &(first.id() != second.id()), &true)?;
-    stage.expect_eq("orchestrations loaded by two registrations", &loads_since(stage, before), &2)?;
+    before.expect(stage, "before any run", 2, 0)?;
+    run(stage, &first, 0, scale_first)?;
+    before.expect(stage, "by the first run", 2, 1)?;
     for seed in 0..100 {
         run(stage, &first, seed, scale_first)?;
         run(stage, &second, seed, shift_first)?;
     }
-    stage.expect_eq("orchestrations loaded after 200 runs", &loads_since(stage, before), &2)
+    before.expect(stage, "by 201 runs of two callables", 2, 2)
 }
 
-fn drop_and_register_again(stage: &mut Stage<'_>) -> Result<(), CaseError> {
-    let before = stage.worker().dlopen_counts().host;
+fn drop_and_register_again(stage: &mut Stage<'_>, loads: Loads) -> Result<(), CaseError> {
+    let before = Before::now(stage, loads);
     let stays = stage.register(SHIFT_FIRST)?;
+    run(stage, &stays, 0, shift_first)?;
     for round in 1..=10 {
+        drop(stage.register(SCALE_FIRST)?);
+        before.expect(stage, "by a registration without a run", 2 * round, round)?;
         let goes = stage.register(SCALE_FIRST)?;
         stage.expect_eq("the lowest free id", &goes.id(), &(stays.id() + 1))?;
-        stage.expect_eq("orchestrations loaded", &loads_since(stage, before), &(1 + round))?;
         let seed = round as u64;
         run(stage, &goes, seed, scale_first)?;
+        run(stage, &goes, seed + 100, scale_first)?;
         drop(goes);
         run(stage, &stays, seed, shift_first)?;
+        before.expect(stage, "by registrations with runs", 1 + 2 * round, 1 + round)?;
     }
     stage.expect_eq("callables that are left", &stage.worker().report().callables, &1)
 }
 
-fn replace(stage: &mut Stage<'_>) -> Result<(), CaseError> {
-    let before = stage.worker().dlopen_counts().host;
+fn replace(stage: &mut Stage<'_>, loads: Loads) -> Result<(), CaseError> {
+    let before = Before::now(stage, loads);
     let mut handle = stage.register(SCALE_FIRST)?;
     let id = handle.id();
     run(stage, &handle, 1, scale_first)?;
@@ -103,7 +152,8 @@ fn replace(stage: &mut Stage<'_>) -> Result<(), CaseError> {
         stage.worker().replace(&mut handle, stage.program(program)?)?;
         stage.expect_eq("the id of what was replaced", &handle.id(), &id)?;
         run(stage, &handle, 2, golden)?;
+        run(stage, &handle, 3, golden)?;
     }
-    stage.expect_eq("orchestrations loaded", &loads_since(stage, before), &4)?;
+    before.expect(stage, "by four registrations under one id", 4, 4)?;
     stage.expect_eq("callables that are left", &stage.worker().report().callables, &1)
 }

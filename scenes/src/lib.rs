@@ -2,7 +2,8 @@
 //!
 //! **Owns:** the kernels, orchestrations, arguments and expected results of every scene, and the few functions
 //! that compile a scene and run one of its cases. A scene is a folder next to `src` with a `scene.rs` and its C++
-//! files; adding one means adding a folder and two lines below. Headers that several scenes use are in `include`.
+//! files; adding one means adding a folder and two lines below. One `scene.rs` may serve both runtimes, with a folder
+//! for each. Headers that several scenes use are in `include`.
 //!
 //! **Must not know:** how results are shown, what is run in which order, and anything behind the public API of
 //! `chip-worker` and `kernel-compiler`.
@@ -72,10 +73,6 @@ mod spmd_starvation;
 mod spmd_sync_start;
 #[path = "../trb_manual_scope/scene.rs"]
 mod trb_manual_scope;
-#[path = "../trb_prepared_callable/scene.rs"]
-mod trb_prepared_callable;
-#[path = "../trb_vector_example/scene.rs"]
-mod trb_vector_example;
 #[path = "../vector_example/scene.rs"]
 mod vector_example;
 
@@ -93,7 +90,7 @@ static ALL: [Scene; 22] = [
     prepared_callable::SCENE,
     rust_graph::SCENE,
     blocking::SCENE,
-    trb_vector_example::SCENE,
+    vector_example::TRB_SCENE,
     dummy_task::SCENE,
     alternating_matmul_add::SCENE,
     mixed_example::SCENE,
@@ -107,7 +104,7 @@ static ALL: [Scene; 22] = [
     deferred_notify::SCENE,
     explicit_fatal::SCENE,
     trb_manual_scope::SCENE,
-    trb_prepared_callable::SCENE,
+    prepared_callable::TRB_SCENE,
     paged_attention::SCENE,
 ];
 

@@ -13,14 +13,30 @@ pub(crate) const SCENE: Scene = Scene {
     programs: &[Program {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_vector_example" },
-        kernels: &[
-            Kernel::cpp(0, CoreType::Aiv, "kernels/add.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/add_scalar.cpp"),
-            Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp"),
-        ],
+        kernels: KERNELS,
     }],
     cases,
 };
+
+/// The same for the other runtime, with files of its own: it finds the dependencies by itself.
+pub(crate) const TRB_SCENE: Scene = Scene {
+    name: "trb_vector_example",
+    summary: "f = (a + b + 1) * (a + b + 2) + (a + b) with tensors created in nested scopes",
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/trb_vector_example"),
+    runtime: RuntimeKind::TensormapAndRingbuffer,
+    programs: &[Program {
+        name: "main",
+        graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_trb_vector_example" },
+        kernels: KERNELS,
+    }],
+    ..SCENE
+};
+
+const KERNELS: &[Kernel] = &[
+    Kernel::cpp(0, CoreType::Aiv, "kernels/add.cpp"),
+    Kernel::cpp(1, CoreType::Aiv, "kernels/add_scalar.cpp"),
+    Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp"),
+];
 
 fn cases(_: Platform) -> Vec<Case> {
     let shapes: [(&str, &[u32]); 6] = [

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use chip_worker::{
-    Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, Platform, RingOptions,
-    RuntimeKind,
+    Args, CallConfig, CallableHandle, CallableSource, ChipCallable, ChipWorker, CoreCallable, DataType,
+    NativeKernel, NativeOrchestration, Platform, RingOptions, RuntimeKind, TaskSpec,
 };
 use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
 
@@ -33,11 +34,13 @@ struct Options {
 pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
     use lexopt::prelude::*;
     let mut options = Options { platform: Platform::A2a3Sim, samples: 30, filters: Vec::new() };
+    let mut runtime = RuntimeKind::HostBuildGraph;
     while let Some(arg) = parser.next()? {
         match arg {
             Long("platform") => options.platform = parser.value()?.parse()?,
             Long("samples") => options.samples = parser.value()?.parse()?,
-            Long("resident") => return resident(options.platform, parser.value()?.parse()?),
+            Long("runtime") => runtime = parser.value()?.parse()?,
+            Long("resident") => return resident(options.platform, runtime, parser.value()?.parse()?),
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -76,7 +79,7 @@ fn measure_all(options: &Options) -> Result<()> {
         Ok(nanos(elapsed))
     })?;
     let handle = shared.register(&tasks)?;
-    for block_dim in [1, 3, 24, max].into_iter().filter(|&dim| dim <= max) {
+    for block_dim in [1, 3, max] {
         let config = config(block_dim)?;
         let run = |count: u64, chain: bool| run_tasks(&shared, &handle, &config, count, chain);
         let params = format!("\"block_dim\": {block_dim}");
@@ -86,9 +89,17 @@ fn measure_all(options: &Options) -> Result<()> {
     }
     drop(handle);
     measure_vector(options, "vector_example", &shared, &vector)?;
-    measure_rings(options, &compiler)?;
-    for count in [1, 10_000, 131_072] {
-        options.measure("resident", &format!("\"tasks\": {count}"), |_| resident_of_child(chip, count))?;
+    measure_rings(options, &compiler, max)?;
+    for (runtime, count) in [
+        (RuntimeKind::HostBuildGraph, 1),
+        (RuntimeKind::HostBuildGraph, 10_000),
+        (RuntimeKind::HostBuildGraph, 131_072),
+        (RuntimeKind::TensormapAndRingbuffer, 1),
+        (RuntimeKind::TensormapAndRingbuffer, 10_000),
+        (RuntimeKind::TensormapAndRingbuffer, 100_000),
+    ] {
+        let params = format!("\"runtime\": \"{runtime}\", \"tasks\": {count}");
+        options.measure("resident", &params, |_| resident_of_child(chip, runtime, count))?;
     }
     Ok(())
 }
@@ -109,11 +120,11 @@ fn measure_vector(options: &Options, name: &str, worker: &ChipWorker, callable: 
 }
 
 /// The same for the variant that builds its graph while it runs.
-fn measure_rings(options: &Options, compiler: &KernelCompiler) -> Result<()> {
+fn measure_rings(options: &Options, compiler: &KernelCompiler, max: u32) -> Result<()> {
     let callable = trb_callable(compiler)?;
     let worker = worker(options.platform, RuntimeKind::TensormapAndRingbuffer)?;
     let handle = worker.register(&callable)?;
-    for block_dim in [1, 3, 24] {
+    for block_dim in [1, 3, max] {
         let config = config(block_dim)?;
         let run = |count, chain, per_scope| run_stream(&worker, &handle, &config, count, chain, per_scope);
         let params = format!("\"block_dim\": {block_dim}");
@@ -125,6 +136,8 @@ fn measure_rings(options: &Options, compiler: &KernelCompiler) -> Result<()> {
     drop(handle);
     let vector = vector_callable(compiler, options.platform, "trb_vector_example")?;
     measure_vector(options, "trb_vector_example", &worker, &vector)?;
+    measure_attention(options, compiler, &worker)?;
+    measure_submit(options, &worker)?;
     let rings = RingOptions::default().task_window(64);
     let small = ChipWorker::builder()
         .platform(options.platform)
@@ -132,10 +145,68 @@ fn measure_rings(options: &Options, compiler: &KernelCompiler) -> Result<()> {
         .rings(rings)
         .build()?;
     let handle = small.register(&callable)?;
-    let config = config(24)?;
-    options.measure("trb_stream_100000_window_64", "\"block_dim\": 24", |_| {
+    let config = config(max)?;
+    options.measure("trb_stream_100000_window_64", &format!("\"block_dim\": {max}"), |_| {
         run_stream(&small, &handle, &config, 100_000, false, 16)
     })
+}
+
+/// Attention over a paged cache, as its scene runs and checks it.
+fn measure_attention(options: &Options, compiler: &KernelCompiler, worker: &ChipWorker) -> Result<()> {
+    let scene = scenes::find("paged_attention").context("the scene paged_attention is missing")?;
+    let objects = scenes::Sources::of([(scene, options.platform)]).compile(compiler);
+    let built = objects.build(scene, options.platform)?;
+    for case in (scene.cases)(options.platform) {
+        if ["auto_small", "auto_batch", "manual_batch"].contains(&case.name()) {
+            options.measure("trb_paged_attention", &format!("\"case\": \"{}\"", case.name()), |_| {
+                Ok(nanos(scenes::run_case(worker, &built, &case)?.host_wall))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Submits of one [`measure_submit`] run; fewer than a ring has places.
+const SUBMITS: u64 = 4000;
+
+/// What one submit costs while none of the tasks can run: all of them wait for the first, which waits for the
+/// orchestration.
+fn measure_submit(options: &Options, worker: &ChipWorker) -> Result<()> {
+    for tensors in [0_usize, 3] {
+        let (open, gate) = mpsc::channel::<()>();
+        let (took, times) = mpsc::channel::<u64>();
+        let gate = Mutex::new(gate);
+        let wait = NativeKernel::new("gate", move |_| {
+            let gate = gate.lock().map_err(|error| error.to_string())?;
+            gate.recv().map_err(|error| error.to_string().into())
+        });
+        let orchestration = NativeOrchestration::new(move |graph| {
+            let input = graph.tensor(0)?;
+            let first = graph.submit(TaskSpec::aiv(0))?.id;
+            let start = Instant::now();
+            for _ in 1..SUBMITS {
+                let task = TaskSpec::aiv(1).after(first);
+                let task = match tensors {
+                    0 => task,
+                    _ => task.input(&input).input(&input).output(&[16], DataType::Uint64)?,
+                };
+                graph.submit(task)?;
+            }
+            let _ = took.send(nanos(start.elapsed()) / SUBMITS);
+            let _ = open.send(());
+            Ok(())
+        });
+        let noop = NativeKernel::new("noop", |_| Ok(()));
+        let kernels = vec![(0, wait.into()), (1, noop.into())];
+        let handle = worker.register_source(&CallableSource::new(orchestration.into(), kernels))?;
+        options.measure("trb_submit", &format!("\"tensors\": {tensors}"), |_| {
+            let mut tensor = [0u64; 16];
+            let args = Args::new().output(&mut tensor, &[16])?;
+            worker.run(&handle, &args, &config(0)?)?;
+            Ok(times.recv()?)
+        })?;
+    }
+    Ok(())
 }
 
 impl Options {
@@ -159,7 +230,7 @@ impl Options {
              \"unit\": \"{unit}\", \"samples\": [{list}]}}"
         );
         values.sort_unstable();
-        eprintln!("{name:28} {params:32} median {}", readable(values[values.len() / 2], unit));
+        eprintln!("{name:28} {params:48} median {}", readable(values[values.len() / 2], unit));
         Ok(())
     }
 }
@@ -287,9 +358,10 @@ impl VectorData {
 }
 
 /// Peak resident memory of a process of its own that runs `count` tasks.
-fn resident_of_child(platform: Platform, count: u64) -> Result<u64> {
+fn resident_of_child(platform: Platform, runtime: RuntimeKind, count: u64) -> Result<u64> {
     let output = Command::new(std::env::current_exe()?)
-        .args(["bench", "--platform", platform.name(), "--resident", &count.to_string()])
+        .args(["bench", "--platform", platform.name(), "--runtime", runtime.name()])
+        .args(["--resident", &count.to_string()])
         .output()?;
     if !output.status.success() {
         bail!("the measured process failed: {}", String::from_utf8_lossy(&output.stderr));
@@ -297,12 +369,20 @@ fn resident_of_child(platform: Platform, count: u64) -> Result<u64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-fn resident(platform: Platform, count: u64) -> Result<ExitCode> {
-    let callable = tasks_callable(&KernelCompiler::new()?)?;
-    let worker = worker(platform, RuntimeKind::HostBuildGraph)?;
-    let handle = worker.register(&callable)?;
-    for _ in 0..3 {
-        run_tasks(&worker, &handle, &config(0)?, count, true)?;
+fn resident(platform: Platform, runtime: RuntimeKind, count: u64) -> Result<ExitCode> {
+    let compiler = KernelCompiler::new()?;
+    let worker = worker(platform, runtime)?;
+    let config = config(0)?;
+    if runtime == RuntimeKind::TensormapAndRingbuffer {
+        let handle = worker.register(&trb_callable(&compiler)?)?;
+        for _ in 0..3 {
+            run_stream(&worker, &handle, &config, count, true, 100)?;
+        }
+    } else {
+        let handle = worker.register(&tasks_callable(&compiler)?)?;
+        for _ in 0..3 {
+            run_tasks(&worker, &handle, &config, count, true)?;
+        }
     }
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;

@@ -1,7 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard};
 use std::thread::{Builder, JoinHandle};
-use std::time::Instant;
 
 use device_runner::{Chip, DeviceError, GlobalMemory, KernelArgs, KernelContext};
 use task_interface::trb::DISPATCH_MAX_ARGS;
@@ -133,11 +132,10 @@ fn execute(engine: &Engine, thread: &WatchedThread, job: &mut Job) -> Done {
     let (task, core) = (job.dispatch.task, job.dispatch.core);
     let context = KernelContext::new(engine.space().as_ref(), task, core, slots);
     identity::become_core(job.run.topology, core);
-    let start = Instant::now();
     // SAFETY: the array was made by the program for this kernel: sixteen slots of our own, or one that it
     // keeps in device memory for as long as the run.
     let result = thread.inside(|| unsafe { kernel.call(args, &context) });
-    Done { duration: start.elapsed(), result }
+    Done { duration: job.since.elapsed(), result }
 }
 
 /// The arguments of a Rust kernel, which does not follow addresses by itself.

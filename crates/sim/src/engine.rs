@@ -50,6 +50,8 @@ pub(crate) struct State {
     parked: usize,
     /// Clients that wait on the condition variable.
     clients_parked: usize,
+    /// Whether an orchestration waits on the condition variable.
+    orchestration_parked: bool,
     /// Kernels inside a carrier that was given up.
     abandoned: usize,
     unusable: Option<String>,
@@ -78,6 +80,7 @@ impl Engine {
             looking: 0,
             parked: 0,
             clients_parked: 0,
+            orchestration_parked: false,
             abandoned: 0,
             unusable: None,
             shutdown: false,
@@ -184,14 +187,14 @@ impl Engine {
         let seen = run.progress;
         if run.stop.is_none() && run.may_go_on() {
             if run.progress != seen {
-                self.progressed.notify_all();
+                self.wake_orchestration(state);
             }
             return;
         }
         if let Orchestration::Waiting { stuck, .. } = &mut run.orchestration {
             // It has to return before the run can end, and its program says what that means.
             *stuck = true;
-            self.progressed.notify_all();
+            self.wake_orchestration(state);
             return;
         }
         if run.stop.is_none() && !run.program.is_done() {
@@ -245,12 +248,10 @@ impl Engine {
                 source,
             });
         }
-        if matches!(run.orchestration, Orchestration::Waiting { .. }) {
-            self.progressed.notify_all();
-        }
         let slow = done.duration > SLOW_KERNEL;
         job.run.kernels[job.dispatch.kernel as usize].note_short(!slow);
         self.slow_kernels.store(slow, Ordering::Relaxed);
+        self.wake_orchestration(state);
         self.settle(state);
         true
     }
@@ -308,7 +309,9 @@ impl Engine {
             if state.can_start_more() {
                 let _ = self.wake_carrier(&mut state);
             }
+            state.orchestration_parked = true;
             state = self.progressed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.orchestration_parked = false;
         };
         if let Some(run) = state.current(shared.serial) {
             run.orchestration = Orchestration::Running { carrier };
@@ -320,6 +323,13 @@ impl Engine {
     /// Looks at what tasks wait for in memory.
     pub(crate) fn poll_memory(&self, state: &mut State) {
         if state.poll_memory() {
+            self.wake_orchestration(state);
+        }
+    }
+
+    /// Lets an orchestration that waits look again. One that runs a task meanwhile looks by itself.
+    fn wake_orchestration(&self, state: &State) {
+        if state.orchestration_parked {
             self.progressed.notify_all();
         }
     }
@@ -330,7 +340,7 @@ impl Engine {
             return false;
         };
         *stuck = true;
-        self.progressed.notify_all();
+        self.wake_orchestration(state);
         true
     }
 
@@ -408,7 +418,7 @@ impl Engine {
         state.abandoned += stuck.len();
         self.space.kernels_given_up(stuck.len());
         state.unusable = Some(error.to_string());
-        self.progressed.notify_all();
+        self.wake_orchestration(state);
     }
 
     /// Whether an idle carrier should end: those that a run needed for kernels that block on each other are

@@ -81,6 +81,8 @@ pub(crate) enum Work {
 pub(crate) struct Job {
     pub(crate) run: Arc<RunShared>,
     pub(crate) dispatch: Dispatch,
+    /// When it was taken.
+    pub(crate) since: Instant,
 }
 
 /// How a task ended.
@@ -172,14 +174,15 @@ impl Run {
             followers => followers - 1,
         };
         self.running += 1;
+        let since = Instant::now();
         self.in_flight[carrier] = Some(InFlight {
             task: dispatch.task,
             kernel: dispatch.kernel,
             core: dispatch.core,
             start: self.cores.occupy(dispatch.core, dispatch.ready_at),
-            since: Instant::now(),
+            since,
         });
-        Some(Job { run: Arc::clone(&self.shared), dispatch })
+        Some(Job { run: Arc::clone(&self.shared), dispatch, since })
     }
 
     pub(crate) fn end_task(&mut self, carrier: usize, job: &Job, duration: Duration, permits: usize) {
