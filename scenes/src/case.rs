@@ -49,6 +49,11 @@ impl Case {
         self
     }
 
+    /// The rings that it wants.
+    pub(crate) fn own_rings(&self) -> RingOptions {
+        self.rings
+    }
+
     /// Its name within the scene.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -34,6 +34,7 @@ mod compare;
 mod data;
 mod random;
 mod scene;
+mod smallest;
 
 #[path = "../alternating_matmul_add/scene.rs"]
 mod alternating_matmul_add;
@@ -82,6 +83,7 @@ pub use compare::{Mismatch, Tolerance, WrongValue};
 pub use data::{Data, Value};
 pub use random::{Random, mix};
 pub use scene::{Code, Graph, Kernel, Program, Scene};
+pub use smallest::{RingSizes, run_with_smallest_rings};
 
 static ALL: [Scene; 22] = [
     vector_example::SCENE,

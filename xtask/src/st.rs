@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use chip_worker::{Platform, RuntimeKind};
 use kernel_compiler::KernelCompiler;
-use scenes::{BuiltScene, Case, CaseError, CaseReport, Objects, Scene, Sources};
+use scenes::{BuiltScene, Case, CaseError, CaseReport, Objects, RingSizes, Scene, Sources};
 
 const HELP: &str = "\
 cargo xtask st [OPTIONS] [FILTER...]
@@ -19,6 +19,7 @@ of a calculation in Rust. Needs a C++ compiler; needs no NPU. With FILTERs only 
 
   --platform NAME   a2a3sim or a5sim; may be given twice (default: both)
   --runtime NAME    host_build_graph or tensormap_and_ringbuffer (default: both)
+  --smallest-rings  run the cases of tensormap_and_ringbuffer with the smallest rings that they pass with
   --list            only show the names of the scenes and their cases
   -h, --help        show this text
 
@@ -37,6 +38,7 @@ Compiled kernels are kept in $SIMPLER_KERNEL_CACHE, else in ~/.cache/simpler-rs.
 struct Options {
     platforms: Vec<Platform>,
     runtimes: Vec<RuntimeKind>,
+    smallest_rings: bool,
     list: bool,
     filters: Vec<String>,
 }
@@ -65,7 +67,7 @@ pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let start = Instant::now();
     let objects = compile(&selected)?;
-    let tally = run_all(&selected, &objects)?;
+    let tally = run_all(&options, &selected, &objects)?;
     let platforms = options.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let took = start.elapsed().as_secs_f64();
     writeln!(io::stdout(), "\n{platforms}: {} passed, {} failed in {took:.1} s", tally.passed, tally.failed)?;
@@ -76,7 +78,8 @@ impl Options {
     /// `None` when help is asked for; the error is text for whoever called.
     fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
         use lexopt::prelude::*;
-        let mut options = Self { platforms: vec![], runtimes: vec![], list: false, filters: vec![] };
+        let mut options =
+            Self { platforms: vec![], runtimes: vec![], smallest_rings: false, list: false, filters: vec![] };
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
                 Long("platform") => {
@@ -87,6 +90,7 @@ impl Options {
                     let name = parser.value().and_then(|value| value.string()).map_err(text)?;
                     push_new(&mut options.runtimes, name.parse().map_err(text)?);
                 }
+                Long("smallest-rings") => options.smallest_rings = true,
                 Long("list") => options.list = true,
                 Long("help") | Short('h') => return Ok(None),
                 Value(filter) => options.filters.push(filter.string().map_err(text)?),
@@ -98,6 +102,12 @@ impl Options {
         }
         if options.runtimes.is_empty() {
             options.runtimes = RuntimeKind::ALL.to_vec();
+        }
+        if options.smallest_rings {
+            options.runtimes.retain(|&runtime| runtime == RuntimeKind::TensormapAndRingbuffer);
+            if options.runtimes.is_empty() {
+                return Err("--smallest-rings is for the runtime tensormap_and_ringbuffer".to_owned());
+            }
         }
         Ok(Some(options))
     }
@@ -192,12 +202,12 @@ struct Tally {
     failed: usize,
 }
 
-fn run_all(selected: &[Selected], objects: &Objects) -> Result<Tally> {
+fn run_all(options: &Options, selected: &[Selected], objects: &Objects) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut broken: Vec<&str> = Vec::new();
     for set in selected {
         match objects.build(set.scene, set.platform) {
-            Ok(built) => run_scene(set, &built, &mut tally)?,
+            Ok(built) => run_scene(options, set, &built, &mut tally)?,
             Err(_) if broken.contains(&set.scene.name) => tally.failed += set.cases.len(),
             Err(error) => {
                 broken.push(set.scene.name);
@@ -209,10 +219,18 @@ fn run_all(selected: &[Selected], objects: &Objects) -> Result<Tally> {
     Ok(tally)
 }
 
-fn run_scene(set: &Selected, built: &BuiltScene, tally: &mut Tally) -> io::Result<()> {
+fn run_scene(options: &Options, set: &Selected, built: &BuiltScene, tally: &mut Tally) -> io::Result<()> {
     for case in &set.cases {
         let start = Instant::now();
-        let result = scenes::run_alone(built, case);
+        let result = if options.smallest_rings {
+            scenes::run_with_smallest_rings(built, case).map(|(sizes, report)| {
+                let RingSizes { task_window, heap, dep_pool, .. } = sizes;
+                let sizes = format!("window {task_window}, heap {heap} bytes, dep_pool {dep_pool}");
+                format!("{sizes}; {}", details(&report))
+            })
+        } else {
+            scenes::run_alone(built, case).map(|report| details(&report))
+        };
         let line = line(set, case, &result, start.elapsed());
         match result {
             Ok(_) => tally.passed += 1,
@@ -223,11 +241,11 @@ fn run_scene(set: &Selected, built: &BuiltScene, tally: &mut Tally) -> io::Resul
     Ok(())
 }
 
-fn line(set: &Selected, case: &Case, result: &Result<CaseReport, CaseError>, took: Duration) -> String {
+fn line(set: &Selected, case: &Case, result: &Result<String, CaseError>, took: Duration) -> String {
     let name = format!("{}/{} {}", set.scene.name, case.name(), set.platform);
     let took = readable(took);
     match result {
-        Ok(report) => format!("PASS {name} {took} ({})", details(report)),
+        Ok(details) => format!("PASS {name} {took} ({details})"),
         Err(error) => format!("FAIL {name} {took}\n{}", indented(&error.to_string())),
     }
 }

@@ -48,6 +48,34 @@ fn platform_runtime_and_case_can_be_chosen() {
 }
 
 #[test]
+fn the_smallest_rings_of_a_case_are_found() {
+    let ended = xtask(&["st", "--smallest-rings", "--platform", "a2a3sim", "trb_vector_example/33"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.out.contains("(window 4, heap 2048 bytes, dep_pool 4; host "), "{}", ended.out);
+    let refused = xtask(&["st", "--smallest-rings", "--runtime", "host_build_graph"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("--smallest-rings"), "{}", refused.err);
+}
+
+#[test]
+fn rings_come_from_the_environment_and_impossible_values_are_ignored() {
+    let case = ["st", "--platform", "a5sim", "trb_vector_example/128x128"];
+    let small = xtask_with(&[("PTO2_RING_HEAP", "65536")], &case);
+    assert_eq!(small.code, 1, "{}", small.out);
+    assert!(small.out.contains("HEAP_RING_DEADLOCK") && small.out.contains("65536"), "{}", small.out);
+    let enough = [("PTO2_RING_HEAP", "131072"), ("PTO2_RING_TASK_WINDOW", "4"), ("PTO2_RING_DEP_POOL", "4")];
+    assert_eq!(xtask_with(&enough, &case).code, 0);
+    let impossible =
+        [("PTO2_RING_HEAP", "70000"), ("PTO2_RING_TASK_WINDOW", "-1"), ("PTO2_RING_DEP_POOL", "x")];
+    let told = [&impossible[..], &[("RUST_LOG", "warn")]].concat();
+    let ignored = xtask_with(&told, &case);
+    assert_eq!(ignored.code, 0, "{}", ignored.out);
+    for (name, _) in impossible {
+        assert!(ignored.err.contains(name), "{}", ignored.err);
+    }
+}
+
+#[test]
 fn wrong_results_are_shown_and_end_with_1() {
     // Kernels of vector cores then compute what those of cube cores should.
     let compiler = [("SIMPLER_CXX", "c++ -D__DAV_CUBE__")];
