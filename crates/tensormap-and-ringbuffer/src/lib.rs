@@ -7,7 +7,7 @@
 //!
 //! **Must not know:** how a core runs a kernel, or which chip it is on.
 //!
-//! Both parts of the device half share one [`state`] under one lock; neither calls the other.
+//! Both parts of the device half share one state under one lock; neither calls the other.
 
 mod abi;
 mod entry;
