@@ -3,7 +3,9 @@
 
 mod common;
 
-use chip_worker::{Args, CallConfig, ChipWorker, CoreType, Platform};
+use chip_worker::{
+    Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreType, Platform, RingOptions, RuntimeKind,
+};
 use common::{add_callable, callable, config, kernel};
 
 /// What the process holds, as the operating system sees it.
@@ -70,6 +72,7 @@ fn nothing_is_left_behind() {
     runs_of_one_worker(steps(100_000));
     workers_one_after_the_other(steps(1_000));
     registrations(steps(2_000));
+    tasks_while_running(steps(20_000), steps(500));
 }
 
 fn runs_of_one_worker(runs: usize) {
@@ -141,4 +144,66 @@ fn registrations(times: usize) {
     let after = Footprint::now();
     assert_eq!((after.files, after.free_keys), (before.files, before.free_keys));
     assert_eq!(worker.dlopen_counts().host, 20 + times);
+}
+
+/// The runtime that builds its graph while it runs: many runs, some of which fail, and then many workers, each of which
+/// loads the library.
+fn tasks_while_running(runs: usize, workers: usize) {
+    let library = common::trb_library(
+        r#"
+        extern "C" void build(const ChipStorageTaskArgs &args) {
+            const Tensor out = from_tensor_arg(args.tensor(0));
+            const uint32_t shape[1] = {1};
+            const TensorCreateInfo info(shape, 1, DataType::INT64);
+            for (int round = 0; round < 20; ++round) {
+                PTO2_SCOPE() {
+                    Arg make;
+                    make.add_output(info);
+                    TaskOutputTensors made = rt_submit_aiv_task(0, make);
+                    Arg keep;
+                    keep.add_input(made.get_ref(0));
+                    keep.add_inout(out);
+                    rt_submit_aiv_task(0, keep);
+                }
+            }
+            if (args.scalar(0) != 0) throw std::runtime_error("as wanted");
+        }"#,
+    );
+    let write = r"
+        struct Tensor { int64_t addr, size, owner, start; };
+        auto *first = reinterpret_cast<Tensor *>(args[0]);
+        reinterpret_cast<int64_t *>(first->addr)[first->start] = 1;";
+    let write = kernel(CoreType::Aiv, write);
+    let image = ChipCallable::builder("build").binary(&library).child(0, &write).build().unwrap();
+    let open = || {
+        let rings = RingOptions::default().task_window(16).heap(16 * 1024);
+        let builder = ChipWorker::builder().platform(Platform::A2a3Sim).rings(rings);
+        builder.runtime(RuntimeKind::TensormapAndRingbuffer).build().unwrap()
+    };
+    let run = |worker: &ChipWorker, handle: &CallableHandle, fails: bool| {
+        let mut output = [3i64];
+        let args = Args::new().output(&mut output, &[1]).unwrap().scalar(u64::from(fails)).unwrap();
+        assert_eq!(worker.run(handle, &args, &config(3, 2)).is_err(), fails);
+    };
+    let worker = open();
+    let handle = worker.register(&image).unwrap();
+    (0..200).for_each(|index| run(&worker, &handle, index % 10 == 0));
+    let before = Footprint::now();
+    (0..runs).for_each(|index| run(&worker, &handle, index % 10 == 0));
+    let after = Footprint::now();
+    assert!(after.threads <= 2 + 3, "{after:?}");
+    Footprint { threads: before.threads, ..after }.assert_same(before);
+    drop(handle);
+    assert!(worker.close().unwrap().is_zero());
+    let live = |_| {
+        let worker = open();
+        let handle = worker.register(&image).unwrap();
+        run(&worker, &handle, false);
+        drop(handle);
+        assert!(worker.close().unwrap().is_zero());
+    };
+    (0..20).for_each(live);
+    let before = Footprint::now();
+    (0..workers).for_each(live);
+    Footprint::now().assert_same(before);
 }
