@@ -212,6 +212,10 @@ fn every_code_of_the_contract_is_told_and_leaves_the_worker_usable() {
     let text = fails_with(4242, 1, default, |graph| Err(graph.fail(4242, "my own reason")));
     assert_eq!(text, "my own reason");
     fails_with(9, 1, default, |graph| graph.tensor(7).map(drop));
+    // 0 says that all is well, so a run that was ended with it ends with 9.
+    let text = fails_with(9, 1, default, |graph| Err(graph.fail(0, "no code at all")));
+    assert!(text.contains("no code at all"), "{text}");
+    fails_with(77, 1, default, |graph| Err(graph.fail(-77, "the sign is not part of a code")));
     // 10: more tasks in open scopes than can be tracked.
     fails_with(10, 1, RingOptions::default().task_window(1 << 17), |graph| {
         (0..65_537).try_for_each(|_| graph.submit(TaskSpec::dummy()).map(drop))

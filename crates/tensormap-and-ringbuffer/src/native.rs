@@ -372,7 +372,7 @@ impl<'s, 'o> Graph<'s, 'o> {
         if self.orchestrator.is_fatal() { Err(self.stopped()) } else { Ok(()) }
     }
 
-    /// Ends the run with a code of one's own.
+    /// Ends the run with a code of one's own; 0, which would say that all is well, becomes 9.
     pub fn fail(&mut self, code: i32, message: &str) -> GraphStopped {
         self.orchestrator.fail_with(code, message.to_owned());
         GraphStopped(message.to_owned())

@@ -124,7 +124,9 @@ impl<'a> Orchestrator<'a> {
         self.fail_with(code.code(), message.into());
     }
 
+    /// Ends the run with a code of the client, which may be any but 0: that would say that all is well.
     pub(crate) fn fail_with(&self, code: i32, message: String) {
+        let code = if code == 0 { TrbErrorCode::ExplicitOrchFatal.code() } else { code };
         self.shared.fail(&mut self.lock(), code, message);
     }
 
@@ -386,10 +388,10 @@ impl<'a> Orchestrator<'a> {
             _ => TrbErrorCode::FlowControlDeadlock,
         };
         let open: Vec<String> = self.scopes.iter().map(|scope| scope.tasks.len().to_string()).collect();
+        let (depth, open) = (self.scopes.len().saturating_sub(1), open.join(", "));
+        let why = if full.is_permanent() { "waiting is in vain" } else { "nothing that runs can free any" };
         let message = format!(
-            "ring {ring}, scope depth {}: {full}; nothing that runs can free any; tasks in the open scopes, outermost first: {}",
-            self.scopes.len().saturating_sub(1),
-            open.join(", ")
+            "ring {ring}, scope depth {depth}: {full}; {why}; tasks in the open scopes, outermost first: {open}"
         );
         self.fail(code, message);
     }

@@ -2,7 +2,7 @@ use task_interface::trb::{MAX_SCALAR_ARGS, MAX_TENSOR_ARGS, Tensor};
 
 use crate::gm::Gm;
 
-/// Places in device memory for the tensors of tasks, which kernels and orchestrations reach by address.
+/// Places in device memory for the tensors and scalars of tasks, which kernels and orchestrations reach by address.
 ///
 /// The place used last is given out first, so that a long stream of tasks stays in few pages.
 #[derive(Debug)]
@@ -13,13 +13,13 @@ pub(crate) struct PayloadPool {
     next: u32,
 }
 
-/// Bytes of one place: sixteen tensors. Scalars are kept with the task, as only its dispatch needs them.
-const STRIDE: u64 = (MAX_TENSOR_ARGS * size_of::<Tensor>()) as u64;
+/// Bytes of one place: sixteen tensors, then the scalars.
+const STRIDE: u64 = (MAX_TENSOR_ARGS * size_of::<Tensor>() + MAX_SCALAR_ARGS * size_of::<u64>()) as u64;
 
 impl PayloadPool {
     /// Bytes that as many places need.
     pub(crate) fn bytes(places: u64) -> u64 {
-        places * (STRIDE + SCALARS)
+        places * STRIDE
     }
 
     pub(crate) fn new(memory: Gm) -> Self {
@@ -46,7 +46,7 @@ impl PayloadPool {
 
     /// Address of a tensor.
     pub(crate) fn tensor_address(&self, place: u32, index: usize) -> u64 {
-        self.memory.address(u64::from(place) * (STRIDE + SCALARS) + (index * size_of::<Tensor>()) as u64)
+        self.memory.address(u64::from(place) * STRIDE + (index * size_of::<Tensor>()) as u64)
     }
 
     pub(crate) fn write_tensor(&self, place: u32, index: usize, tensor: &Tensor) -> u64 {
@@ -69,5 +69,3 @@ impl PayloadPool {
         self.memory.read(self.scalars_address(place) + 8 * index as u64)
     }
 }
-
-const SCALARS: u64 = (MAX_SCALAR_ARGS * size_of::<u64>()) as u64;
