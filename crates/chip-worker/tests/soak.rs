@@ -76,7 +76,8 @@ fn nothing_is_left_behind() {
 }
 
 fn runs_of_one_worker(runs: usize) {
-    let worker = common::worker(Platform::A2a3Sim);
+    // The bound on threads below is for these permits; without them it would depend on the machine.
+    let worker = ChipWorker::builder().platform(Platform::A2a3Sim).permits(2).build().unwrap();
     let handle = worker.register(&add_callable()).unwrap();
     let input = [1i64; 8];
     let run = |block_dim| {
@@ -177,7 +178,7 @@ fn tasks_while_running(runs: usize, workers: usize) {
     let image = ChipCallable::builder("build").binary(&library).child(0, &write).build().unwrap();
     let open = || {
         let rings = RingOptions::default().task_window(16).heap(16 * 1024);
-        let builder = ChipWorker::builder().platform(Platform::A2a3Sim).rings(rings);
+        let builder = ChipWorker::builder().platform(Platform::A2a3Sim).permits(2).rings(rings);
         builder.runtime(RuntimeKind::TensormapAndRingbuffer).build().unwrap()
     };
     let run = |worker: &ChipWorker, handle: &CallableHandle, fails: bool| {
