@@ -11,17 +11,23 @@
 //!   achieve that: a library with `STB_GNU_UNIQUE` symbols (g++ makes them from inline statics and templates)
 //!   stays loaded after `dlclose`, and `/proc/self/fd/7` would return it when number 7 is used again.
 //!
-//! So each memory file gets its own spelling of its path in `/proc`: a counter, written in binary with `/` and
+//! So each memory file gets its own spelling of its path in `/proc`: a number, written in binary with `/` and
 //! `./` where one `/` would do. The kernel reads all spellings alike, glibc compares them as text. The
 //! descriptor is closed as soon as the object is loaded, because the mapping needs neither it nor the path.
+//!
+//! A process may have several copies of this code, in libraries that know nothing of each other. Each counts from
+//! a random 64-bit number, so that none comes to a number of another.
 
+use std::collections::hash_map::RandomState;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libc::c_int;
@@ -34,7 +40,8 @@ const TEMP_NAME_ATTEMPTS: usize = 64;
 
 /// Number of the next path of this process.
 fn next_number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+    static NEXT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 

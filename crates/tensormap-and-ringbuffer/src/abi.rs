@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use task_interface::TensorArgType;
 use task_interface::trb::{
@@ -36,6 +37,10 @@ unsafe extern "C" {
     fn simpler_trb_log_warn(func: *const c_char, fmt: *const c_char, ...);
     fn simpler_trb_log_debug(func: *const c_char, fmt: *const c_char, ...);
     fn simpler_trb_log_info_v(func: *const c_char, v: c_int, fmt: *const c_char, ...);
+    fn simpler_trb_connect(
+        message: unsafe extern "C" fn(c_int, c_int, *const c_char, *const c_char),
+        fatal: unsafe extern "C" fn(*mut RuntimeHeader, i32, *const c_char, *const c_char),
+    );
 }
 
 static OPS: RuntimeOps = RuntimeOps {
@@ -58,6 +63,9 @@ static OPS: RuntimeOps = RuntimeOps {
 
 impl<'a, 'b> Runtime<'a, 'b> {
     pub(crate) fn new(orchestrator: &'b mut Orchestrator<'a>) -> Self {
+        static CONNECTED: Once = Once::new();
+        // SAFETY: variadic.c calls both with what an orchestration passes and texts of its own.
+        CONNECTED.call_once(|| unsafe { simpler_trb_connect(on_message, on_fatal) });
         Self { public: RuntimeHeader::new(&raw const OPS), orchestrator, submission: Submission::default() }
     }
 
@@ -290,9 +298,14 @@ unsafe fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Called by variadic.c with a formatted message.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn simpler_trb_message(severity: c_int, func: *const c_char, message: *const c_char) {
+/// Called by variadic.c with a formatted message. Whoever keeps log records finds the function and, of
+/// information, the verbosity (0 to 9) among their key-values.
+unsafe extern "C" fn on_message(
+    severity: c_int,
+    verbosity: c_int,
+    func: *const c_char,
+    message: *const c_char,
+) {
     let level = match severity {
         3 => log::Level::Error,
         2 => log::Level::Warn,
@@ -302,13 +315,12 @@ unsafe extern "C" fn simpler_trb_message(severity: c_int, func: *const c_char, m
     if log::log_enabled!(level) {
         // SAFETY: both come from the orchestration's call, formatted by variadic.c.
         let (func, message) = unsafe { (text(func), text(message)) };
-        log::log!(level, "{func}: {}", message.trim_end());
+        log::log!(level, function = func.as_str(), verbosity; "{func}: {}", message.trim_end());
     }
 }
 
 /// Called by variadic.c with a formatted message.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn simpler_trb_fatal(
+unsafe extern "C" fn on_fatal(
     runtime: *mut RuntimeHeader,
     code: i32,
     func: *const c_char,
