@@ -5,7 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use device_runner::{CoreId, Topology};
@@ -43,17 +45,13 @@ impl PipeStates {
 /// Makes the calling thread one that runs kernels of this run.
 pub(crate) fn join_run(pipes: Arc<PipeStates>) {
     PIPES.set(Some(pipes));
-    if let Some(bind) = global_bind_thread() {
-        // SAFETY: the address is `simpler_sim_bind_thread` of global_hooks.c, which has this signature and
-        // is never unloaded.
-        let bind = unsafe { std::mem::transmute::<usize, BindThread>(bind) };
-        bind(subblock_id, pipe_shared_state);
-    }
+    bind_thread(Some(subblock_id), Some(pipe_shared_state));
 }
 
-/// Drops this thread's share of the run's pipe memory.
+/// Drops this thread's share of the run's pipe memory; it runs no kernels until it joins another run.
 pub(crate) fn leave_run() {
     PIPES.set(None);
+    bind_thread(None, None);
 }
 
 /// Sets which core the calling thread plays from now on.
@@ -79,7 +77,8 @@ extern "C" fn pipe_shared_state(key: u64, size: usize) -> *mut c_void {
 
 type SubblockId = extern "C" fn() -> u32;
 type PipeSharedState = extern "C" fn(u64, usize) -> *mut c_void;
-type BindThread = extern "C" fn(SubblockId, PipeSharedState);
+/// `simpler_sim_bind_thread` of the context library; null for both lets the thread go.
+type BindThread = extern "C" fn(Option<SubblockId>, Option<PipeSharedState>);
 
 /// Gives a kernel object our functions, if it asks for them by `pto_sim_register_hooks`.
 pub(crate) fn register_hooks(object: &SharedObject) -> Result<(), object_loader::LoadError> {
@@ -92,6 +91,16 @@ pub(crate) fn register_hooks(object: &SharedObject) -> Result<(), object_loader:
     Ok(())
 }
 
+/// `libcpu_sim_context.so`: the object with the symbols that kernels and device programs of a simulation look
+/// up in the global scope (`spec/public-abi.md`, sections A.7 and E.6).
+///
+/// The simulator loads these bytes by itself before its first kernel, unless the process has such a library
+/// already. They are public for whoever installs them as a file for other clients.
+#[must_use]
+pub fn context_library() -> &'static [u8] {
+    include_bytes!(concat!(env!("OUT_DIR"), "/global_hooks.so"))
+}
+
 /// Makes our symbols visible to kernels that look them up in the global scope; once per process.
 ///
 /// Call it before a kernel object is loaded. Without it such kernels still load, but see no cluster.
@@ -99,33 +108,65 @@ pub(crate) fn make_hooks_global() {
     let _ = global_bind_thread();
 }
 
-fn global_bind_thread() -> Option<usize> {
-    static BIND: OnceLock<Option<usize>> = OnceLock::new();
+fn bind_thread(subblock: Option<SubblockId>, pipe_state: Option<PipeSharedState>) {
+    if let Some(bind) = global_bind_thread() {
+        bind(subblock, pipe_state);
+    }
+}
+
+fn global_bind_thread() -> Option<BindThread> {
+    static BIND: OnceLock<Option<BindThread>> = OnceLock::new();
     *BIND.get_or_init(|| {
-        // Another copy of this crate in the process may have loaded its hooks: then all share those, as a
-        // kernel's look-up finds the first ones.
-        find_global(c"simpler_sim_bind_thread").or_else(|| {
-            load_hooks();
-            find_global(c"simpler_sim_bind_thread")
-        })
+        // The client, or another copy of this crate in the process, may have loaded the context library: then
+        // all share that one, as a kernel's look-up finds the first one.
+        let address = find_global(BIND_THREAD).or_else(|| {
+            load_context_library();
+            find_global(BIND_THREAD)
+        })?;
+        // SAFETY: only global_hooks.c defines this symbol. It has this signature there, and the object is never
+        // unloaded.
+        Some(unsafe { std::mem::transmute::<*mut c_void, BindThread>(address.as_ptr()) })
     })
 }
 
-fn find_global(name: &std::ffi::CStr) -> Option<usize> {
+const BIND_THREAD: &CStr = c"simpler_sim_bind_thread";
+/// What kernels look up, in our context library and in others'.
+const SUBBLOCK_ID: &CStr = c"pto_sim_get_subblock_id";
+
+fn find_global(name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: dlsym with a valid name; RTLD_DEFAULT searches the global scope only.
-    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    (!address.is_null()).then(|| address.addr())
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 
-fn load_hooks() {
-    static HOOKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/global_hooks.so"));
-    match GlobalObject::load(HOOKS) {
-        // Never unloaded: kernels keep addresses into it.
-        Ok(hooks) => std::mem::forget(hooks),
-        Err(error) => log::warn!(
-            "kernels that look pto_sim_* up globally will see lane 0 and no cluster memory: {error}"
-        ),
+fn load_context_library() {
+    if let Some(foreign) = find_global(SUBBLOCK_ID) {
+        // Look-ups would go on finding the other one.
+        log::warn!(
+            "{} provides pto_sim_get_subblock_id, but is not the libcpu_sim_context.so of this project: kernels \
+             that look pto_sim_* up globally see lane 0 and no cluster memory. Load the file of this project \
+             instead (`cargo xtask build-all` makes it), or none, as the simulator then brings its own",
+            object_of(foreign)
+        );
+        return;
     }
+    // It stays for ever, as kernels keep addresses into it.
+    if let Err(error) = GlobalObject::load(context_library()) {
+        log::warn!("kernels that look pto_sim_* up globally will see lane 0 and no cluster memory: {error}");
+    }
+}
+
+/// The file that an address was loaded from, for whoever reads the log.
+fn object_of(address: NonNull<c_void>) -> String {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr takes any address, and writes the structure it is given.
+    let known = unsafe { libc::dladdr(address.as_ptr(), info.as_mut_ptr()) } != 0;
+    // SAFETY: all of its fields are pointers, for which zeros are valid.
+    let info = unsafe { info.assume_init() };
+    if !known || info.dli_fname.is_null() {
+        return "an object in this process".to_owned();
+    }
+    // SAFETY: a name that the dynamic loader gave; the object stays loaded, as does whatever is global here.
+    unsafe { CStr::from_ptr(info.dli_fname) }.to_string_lossy().into_owned()
 }
 
 /// The entry of a kernel object.

@@ -35,4 +35,5 @@ mod spin;
 mod threads;
 
 pub use device::SimDevice;
+pub use identity::context_library;
 pub use options::SimOptions;
