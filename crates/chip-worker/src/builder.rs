@@ -89,6 +89,15 @@ impl ChipWorkerBuilder {
     /// # Errors
     /// [`WorkerError::PlatformUnavailable`], or why the device cannot be used.
     pub fn build(self) -> Result<ChipWorker, WorkerError> {
+        let (platform, runtime) = (self.platform, self.runtime);
+        Ok(ChipWorker::new(self.build_runner()?, platform, runtime))
+    }
+
+    /// Takes the device into use, for whoever puts another API than [`ChipWorker`] around it.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_runner(self) -> Result<Arc<DeviceRunner>, WorkerError> {
         let unavailable = || WorkerError::PlatformUnavailable {
             platform: self.platform,
             features: self.platform.features(),
@@ -99,8 +108,7 @@ impl ChipWorkerBuilder {
             RuntimeKind::HostBuildGraph => Box::new(HostBuildGraph::default()),
             RuntimeKind::TensormapAndRingbuffer => Box::new(TensormapAndRingbuffer::with_rings(self.rings)),
         };
-        let runner = DeviceRunner::attach(arch, variant, device)?;
-        Ok(ChipWorker::new(runner, self.platform, self.runtime))
+        Ok(DeviceRunner::attach(arch, variant, device)?)
     }
 
     #[cfg(feature = "sim")]

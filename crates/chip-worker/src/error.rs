@@ -1,4 +1,7 @@
-use device_runner::{DeviceError, RunnerError};
+use std::path::PathBuf;
+
+use device_runner::{DeviceError, RunnerError, VariantError};
+use host_library::HostLibraryError;
 
 use crate::args::ArgsError;
 use crate::platform::Platform;
@@ -30,6 +33,52 @@ pub enum WorkerError {
     /// A handle of another worker.
     #[error("the callable handle belongs to another worker; register the callable on this one")]
     ForeignHandle,
+    /// A loaded library does not say what it is for, and neither does its path.
+    #[error(
+        "{} does not tell its {what}, and is not at <chip>/<variant>/<runtime>/libhost_runtime.so; name platform and \
+         runtime with ChipWorker::load_as",
+        library.display()
+    )]
+    UntoldPurpose {
+        /// Platform or runtime.
+        what: &'static str,
+        /// The library.
+        library: PathBuf,
+    },
+    /// A loaded library is for something else than was said.
+    #[error("{} is for the {what} {actual}, not {expected}; load another library", library.display())]
+    OtherPurpose {
+        /// Platform or runtime.
+        what: &'static str,
+        /// The library.
+        library: PathBuf,
+        /// What it is for.
+        actual: String,
+        /// What was said.
+        expected: &'static str,
+    },
+    /// The C API of a loaded library has no way to do it.
+    #[error("a worker of a loaded library cannot {what}; {instead}")]
+    LinkedOnly {
+        /// What was asked.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// A callable was to be replaced; the new one is refused, and so is the old one now. The handle's id is empty.
+    #[error(
+        "the new callable is refused ({refused}), and the old one could not be put back ({source}); drop the \
+         handle and register again"
+    )]
+    NotPutBack {
+        /// Why the new one is refused.
+        refused: Box<HostLibraryError>,
+        /// Why the old one is refused.
+        source: Box<HostLibraryError>,
+    },
+    /// The loaded library, or what keeps it from being loaded.
+    #[error(transparent)]
+    Library(#[from] HostLibraryError),
     /// The arguments are not valid.
     #[error(transparent)]
     Args(#[from] ArgsError),
@@ -38,8 +87,43 @@ pub enum WorkerError {
     Runner(#[from] RunnerError),
 }
 
+impl WorkerError {
+    /// The code that the orchestration, the device program or the loaded library ended with, as in the C API
+    /// (`spec/public-abi.md`, section F.3); `None` for errors that have no code of their own.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Runner(RunnerError::Variant(
+                VariantError::Status { code, .. } | VariantError::Returned { code },
+            )) => Some(*code),
+            Self::Library(error) => error.code(),
+            Self::NotPutBack { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+}
+
 impl From<DeviceError> for WorkerError {
     fn from(error: DeviceError) -> Self {
         Self::Runner(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_found_wherever_they_come_from() {
+        let runner = |error: VariantError| WorkerError::from(RunnerError::from(error));
+        assert_eq!(runner(VariantError::Returned { code: 17 }).code(), Some(17));
+        assert_eq!(runner(VariantError::Status { code: -9, text: String::new() }).code(), Some(-9));
+        let call = || HostLibraryError::LogInit { path: PathBuf::new(), code: -1 };
+        assert_eq!(WorkerError::from(call()).code(), Some(-1));
+        let lost =
+            WorkerError::NotPutBack { refused: Box::new(HostLibraryError::Closed), source: Box::new(call()) };
+        assert_eq!(lost.code(), Some(-1));
+        assert_eq!(WorkerError::ForeignHandle.code(), None);
+        assert_eq!(WorkerError::from(HostLibraryError::Closed).code(), None);
     }
 }

@@ -1,7 +1,8 @@
 //! Runs task graphs on a2a3 and a5 chips.
 //!
-//! **Owns:** the composition of one chip, one device and one runtime variant into a [`ChipWorker`], and the
-//! Rust API around it: typed arguments, handles, phases of a run.
+//! **Owns:** the composition of one chip, one device and one runtime variant into a [`ChipWorker`], or that of a
+//! loaded host library into one ([`ChipWorker::load`]), and the Rust API around it: typed arguments, handles, phases
+//! of a run.
 //!
 //! **Must not know:** how any of the three does its work.
 //!
@@ -40,7 +41,9 @@
 mod args;
 mod builder;
 mod error;
+mod loaded;
 mod platform;
+mod purpose;
 mod worker;
 
 pub use args::{Args, ArgsError, Element};
@@ -52,6 +55,7 @@ pub use device_runner::{
 };
 pub use error::WorkerError;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
+pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
 pub use platform::{Platform, RuntimeKind};
 pub use task_interface::trb::{
     GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,

@@ -15,6 +15,14 @@ pub enum Platform {
     A5Sim,
 }
 
+/// Numbers of a chip (`spec/device-abi.md`, section 1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChipNumbers {
+    pub(crate) max_block_dim: u32,
+    /// Ticks of its system counter per second.
+    pub(crate) clock_hz: u64,
+}
+
 impl Platform {
     /// All platforms, available or not.
     pub const ALL: [Self; 2] = [Self::A2a3Sim, Self::A5Sim];
@@ -38,6 +46,22 @@ impl Platform {
     #[must_use]
     pub fn max_block_dim(self) -> Option<u32> {
         self.arch().map(|arch| arch.limits().max_block_dim)
+    }
+
+    /// Its chip and its variant in paths (`spec/public-abi.md`, section A.1).
+    pub(crate) const fn folders(self) -> (&'static str, &'static str) {
+        match self {
+            Self::A2a3Sim => ("a2a3", "sim"),
+            Self::A5Sim => ("a5", "sim"),
+        }
+    }
+
+    /// What a loaded library may not tell of its chip, known also where this build leaves the chip out.
+    pub(crate) const fn chip(self) -> ChipNumbers {
+        match self {
+            Self::A2a3Sim => ChipNumbers { max_block_dim: 24, clock_hz: 50_000_000 },
+            Self::A5Sim => ChipNumbers { max_block_dim: 36, clock_hz: 1_000_000_000 },
+        }
     }
 
     /// The chip, if this build has it.
@@ -116,5 +140,21 @@ impl FromStr for RuntimeKind {
             name: name.to_owned(),
             known: "host_build_graph, tensormap_and_ringbuffer",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_chip_are_those_of_its_crate() {
+        for platform in Platform::ALL {
+            let Some(arch) = platform.arch() else { continue };
+            let limits = arch.limits();
+            let expected = ChipNumbers { max_block_dim: limits.max_block_dim, clock_hz: limits.clock_hz };
+            assert_eq!(platform.chip(), expected);
+            assert_eq!(platform.folders().0, arch.name());
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use task_interface::{ChipCallable, RUNTIME_MAX_FUNC_ID, fnv1a64};
+use task_interface::{ChipCallable, ChipChild, RUNTIME_MAX_FUNC_ID, fnv1a64};
 
 use crate::cache::{CacheRef, Content, ContentCache};
 use crate::dev_ptr::DevPtr;
@@ -72,6 +72,30 @@ impl CallableSource {
             config: callable.config_name().to_owned(),
         };
         Ok(Self { orchestration, kernels: kernels_of(callable), image: Some(callable.clone()) })
+    }
+
+    /// The image it came in; `None` when it was made of parts, or a part of it is not that of the image any more.
+    #[must_use]
+    pub fn image(&self) -> Option<&ChipCallable> {
+        self.image.as_ref().filter(|image| self.orchestration_is_of(image) && self.kernels_are_of(image))
+    }
+
+    fn orchestration_is_of(&self, image: &ChipCallable) -> bool {
+        match &self.orchestration {
+            OrchestrationSource::Object { bytes, entry, config } => {
+                **bytes == *image.binary() && entry == image.func_name() && config == image.config_name()
+            }
+            OrchestrationSource::Native(_) => false,
+        }
+    }
+
+    fn kernels_are_of(&self, image: &ChipCallable) -> bool {
+        let same = |(func_id, kernel): &(u32, KernelSource), child: ChipChild<'_>| match kernel {
+            KernelSource::Object(bytes) => *func_id == child.func_id && **bytes == *child.callable.binary(),
+            KernelSource::Native(_) => false,
+        };
+        self.kernels.len() == image.child_count()
+            && self.kernels.iter().zip(image.children()).all(|(kernel, child)| same(kernel, child))
     }
 }
 
@@ -338,5 +362,41 @@ fn kernel_name(func_id: u32, source: &KernelSource) -> Arc<str> {
     match source {
         KernelSource::Object(_) => format!("func {func_id}").into(),
         KernelSource::Native(kernel) => Arc::clone(kernel.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use task_interface::CoreCallable;
+
+    use super::*;
+
+    #[test]
+    fn a_source_gives_its_image_back_until_a_part_is_another() {
+        let kernel = CoreCallable::encode(&[], b"kernel").unwrap();
+        let image = ChipCallable::builder("build").binary(b"graph").child(3, &kernel).build().unwrap();
+        let source = || CallableSource::from_image(&image).unwrap();
+        assert_eq!(source().image(), Some(&image));
+
+        let parts = source();
+        assert_eq!(CallableSource::new(parts.orchestration, parts.kernels).image(), None);
+        let changes: [fn(&mut CallableSource); 5] = [
+            |source| source.orchestration = OrchestrationSource::Native(Arc::new(())),
+            |source| {
+                source.orchestration = OrchestrationSource::Object {
+                    bytes: b"graph".as_slice().into(),
+                    entry: "other".to_owned(),
+                    config: String::new(),
+                };
+            },
+            |source| source.kernels[0].0 = 4,
+            |source| source.kernels[0].1 = KernelSource::Object(b"another".as_slice().into()),
+            |source| source.kernels.clear(),
+        ];
+        for change in changes {
+            let mut changed = source();
+            change(&mut changed);
+            assert_eq!(changed.image(), None);
+        }
     }
 }

@@ -59,6 +59,20 @@ pub struct RunOutcome {
     pub block_dim: u32,
 }
 
+impl RunOutcome {
+    /// The outcome of a run that something else than a runner of this process has driven.
+    #[must_use]
+    pub fn new(
+        host_wall: Duration,
+        device_wall: Duration,
+        device_ticks: u64,
+        tasks: u64,
+        block_dim: u32,
+    ) -> Self {
+        Self { host_wall, device_wall, device_ticks, tasks, block_dim }
+    }
+}
+
 impl<'a> PreparedRun<'a> {
     pub(crate) fn new(
         bound: Box<dyn BoundRun>,
