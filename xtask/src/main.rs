@@ -8,15 +8,17 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 mod bench;
+mod build_all;
 mod st;
 
 const HELP: &str = "\
 cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
-  st      run the scenes and check their results
-  bench   measure the simulated chips
-  help    show this text
+  st         run the scenes and check their results
+  bench      measure the simulated chips
+  build-all  build the libraries for clients of the C API
+  help       show this text
 
 `cargo xtask <COMMAND> --help` tells more about a command.
 Set RUST_LOG=debug to see what the libraries do.
@@ -45,6 +47,7 @@ fn run() -> anyhow::Result<ExitCode> {
     match parser.next()? {
         Some(Value(command)) if command == "st" => st::run(parser),
         Some(Value(command)) if command == "bench" => bench::run(parser),
+        Some(Value(command)) if command == "build-all" => build_all::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),
         Some(Long("help") | Short('h')) | None => show(HELP),
         Some(Value(command)) => Ok(refuse(&format!("unknown command \"{}\"", command.display()), HELP)),

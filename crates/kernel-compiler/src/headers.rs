@@ -12,7 +12,7 @@ macro_rules! headers {
     };
 }
 
-/// Every file under `include/`, with its text.
+/// Every file under `include/` for authors of kernels and orchestrations, with its text.
 const HEADERS: &[(&str, &str)] = headers![
     "host_build_graph/orchestration_api.h",
     "host_build_graph/tensor_info.h",
@@ -94,10 +94,12 @@ mod tests {
     }
 
     #[test]
-    fn every_file_under_include_is_embedded() {
+    fn every_header_for_authors_is_embedded() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../include");
         let mut found = Vec::new();
         walk(&root, &root, &mut found);
+        // Those are for clients of the C API, not for what is compiled here.
+        found.retain(|path| !path.starts_with("simpler/"));
         found.sort();
         let embedded: Vec<&str> = HEADERS.iter().map(|(path, _)| *path).collect();
         assert_eq!(embedded, found, "add the file to HEADERS in headers.rs, in alphabetical order");

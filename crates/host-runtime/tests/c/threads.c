@@ -1,0 +1,107 @@
+/* Contexts on threads of their own, and one context on several: LIBRARY PROGRAMS GRAPHS CONTEXTS RUNS */
+#include <pthread.h>
+
+#include "client.h"
+
+enum { MAX_THREADS = 64 };
+
+static struct api api;
+static struct file image;
+static int runs;
+static void *shared;
+
+static void *own_context(void *number) {
+    int device = (int)(intptr_t)number;
+    void *ctx = new_context(&api, device);
+    int i;
+    CHECK_EQ(api.prepare_callable(ctx, device, image.bytes), 0);
+    for (i = 0; i < runs; i++) {
+        struct data data;
+        PtoRunTiming timing;
+        /* Every tenth fails, each of them with a code of its own. */
+        int fails = i % 10 == 9;
+        int code = 1 + (device * runs + i) % 30000;
+        fill(&data, fails ? RETURN : DOUBLE, (uint64_t)code);
+        int expected = !fails ? 0 : is_hbg(&api) ? code : -code;
+        CHECK_EQ(run(&api, ctx, device, &data, &timing), expected);
+        if (fails) {
+            char part[32];
+            snprintf(part, sizeof(part), "%d", code);
+            check_error(&api, ctx, SIMPLER_RS_ERROR_ORCHESTRATION, part);
+            check_error(&api, NULL, SIMPLER_RS_ERROR_ORCHESTRATION, part);
+            check_untouched(&data);
+        } else {
+            check_doubled(&data);
+        }
+    }
+    CHECK_EQ(api.finalize_device(ctx), 0);
+    CHECK_EQ(held(&api, ctx), 0);
+    api.destroy_device_context(ctx);
+    return NULL;
+}
+
+static void *shared_context(void *number) {
+    int32_t id = (int32_t)(intptr_t)number;
+    int i;
+    CHECK_EQ(api.prepare_callable(shared, id, image.bytes), 0);
+    for (i = 0; i < runs; i++) {
+        void *memory = api.device_malloc_ctx(shared, 64);
+        run_well(&api, shared, id);
+        api.device_free_ctx(shared, memory);
+        if (i % 16 == 15) {
+            CHECK_EQ(api.unregister_callable(shared, id), 0);
+            CHECK_EQ(api.prepare_callable(shared, id, image.bytes), 0);
+        }
+    }
+    return NULL;
+}
+
+static void on_threads(int count, void *(*work)(void *)) {
+    pthread_t threads[MAX_THREADS];
+    int i;
+    for (i = 0; i < count; i++) CHECK_EQ(pthread_create(&threads[i], NULL, work, (void *)(intptr_t)i), 0);
+    for (i = 0; i < count; i++) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+}
+
+static void *destroy_under_way(void *unused) {
+    struct data data;
+    (void)unused;
+    fill(&data, DOUBLE, 0);
+    /* Well, or refused because the context is gone. */
+    for (;;) {
+        int result = run(&api, shared, 0, &data, NULL);
+        CHECK(result == 0 || result == -1);
+        if (result != 0) return NULL;
+    }
+}
+
+int main(int argc, char **argv) {
+    pthread_t thread;
+    int count;
+    CHECK_EQ(argc, 6);
+    api = open_api(argv[1]);
+    image = make_callable(&api, argv[3]);
+    count = atoi(argv[4]);
+    runs = atoi(argv[5]);
+    CHECK(count > 0 && count <= MAX_THREADS);
+    on_threads(count, own_context);
+    CHECK_EQ(contexts(&api), 0);
+
+    shared = new_context(&api, 0);
+    on_threads(count < 8 ? count : 8, shared_context);
+    api.destroy_device_context(shared);
+
+    /* A context that is destroyed while a run is under way. */
+    shared = new_context(&api, 0);
+    CHECK_EQ(api.prepare_callable(shared, 0, image.bytes), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, destroy_under_way, NULL), 0);
+    struct timespec moment = {0, 20 * 1000 * 1000};
+    nanosleep(&moment, NULL);
+    api.destroy_device_context(shared);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(contexts(&api), 0);
+    CHECK_EQ(held(&api, NULL), 0);
+    free(image.bytes);
+    CHECK_EQ(dlclose(api.library), 0);
+    return 0;
+}

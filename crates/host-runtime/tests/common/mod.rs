@@ -1,0 +1,52 @@
+//! What the tests from outside need: the libraries as clients get them, and callables for them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
+
+/// The libraries of all platforms and runtimes, in the layout that clients expect.
+pub(crate) fn tree() -> &'static Path {
+    static TREE: OnceLock<PathBuf> = OnceLock::new();
+    TREE.get_or_init(|| {
+        let tree = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lib");
+        let built = Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "build-all", "--quiet", "--out"])
+            .arg(&tree)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .output()
+            .expect("cargo starts");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        tree
+    })
+}
+
+pub(crate) fn library(arch: &str, runtime: &str) -> PathBuf {
+    tree().join(arch).join("sim").join(runtime).join("libhost_runtime.so")
+}
+
+/// The orchestrations and kernels of `tests/graphs`, compiled.
+pub(crate) fn graphs() -> &'static Path {
+    static GRAPHS: OnceLock<PathBuf> = OnceLock::new();
+    GRAPHS.get_or_init(|| {
+        let compiler = KernelCompiler::new().expect("a C++ compiler");
+        let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/graphs");
+        let (hbg, trb) = (Runtime::HostBuildGraph, Runtime::TensormapAndRingbuffer);
+        let source = |name: &str| sources.join(format!("{name}.cpp"));
+        let graphs =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("graphs-{}", std::process::id()));
+        std::fs::create_dir_all(&graphs).expect("a folder for objects");
+        for (name, source) in [
+            ("hbg", Source::orchestration(source("hbg"), hbg).entry("build")),
+            ("trb", Source::orchestration(source("trb"), trb).entry("build")),
+            ("hbg_double", Source::kernel(source("hbg_double"), CoreType::Aiv)),
+            ("trb_double", Source::kernel(source("trb_double"), CoreType::Aiv).runtime(trb)),
+            ("spin", Source::kernel(source("spin"), CoreType::Aiv)),
+        ] {
+            let object = compiler.compile(&source).unwrap_or_else(|error| panic!("{error}"));
+            std::fs::write(graphs.join(format!("{name}.so")), &object.bytes).expect("write an object");
+        }
+        graphs
+    })
+}
