@@ -1,10 +1,11 @@
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, ResourceReport, RingOptions,
-    RunOutcome, RunnerError, VariantError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, LibraryFiles, ResourceReport,
+    RingOptions, RunOutcome, RunnerError, WorkerError,
 };
 
 use crate::build::BuiltScene;
@@ -193,10 +194,10 @@ impl<'a> Stage<'a> {
         let result = self.worker.run(handle, &args, config);
         drop(args);
         let status = match result {
-            Err(WorkerError::Runner(RunnerError::Variant(VariantError::Status { code, text }))) => {
-                (code, text)
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.code() {
+                Some(code) => (code, error.to_string()),
+                None => return Err(error.into()),
+            },
             Ok(_) => return Err(CaseError::Check("the run was expected to fail, and did not".to_owned())),
         };
         let mismatches = data.mismatches();
@@ -234,6 +235,35 @@ pub fn run_case(worker: &ChipWorker, scene: &BuiltScene, case: &Case) -> Result<
         return Err(CaseError::Left { before: Box::new(before), after: Box::new(after) });
     }
     Ok(report)
+}
+
+/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree. `None` if the case needs what
+/// loaded libraries do not have: graphs and kernels in Rust, or phases of a run.
+///
+/// # Errors
+/// As [`run_alone`].
+pub fn run_in_tree(tree: &Path, scene: &BuiltScene, case: &Case) -> Result<Option<CaseReport>, CaseError> {
+    let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    let (arch, variant) = platform.folders();
+    let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
+    let rings = case.rings;
+    let sizes = [
+        ("task_window", rings.task_window.map(u64::from)),
+        ("heap", rings.heap),
+        ("dep_pool", rings.dep_pool.map(u64::from)),
+    ];
+    let mut companions = files.companions;
+    for (name, size) in sizes {
+        companions =
+            size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
+    }
+    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, 0)?;
+    let result = match run_case(&worker, scene, case) {
+        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => None,
+        result => Some(result?),
+    };
+    let left = worker.close()?;
+    if left.is_zero() { Ok(result) } else { Err(CaseError::NotReleased(Box::new(left))) }
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.

@@ -78,7 +78,7 @@ mod trb_manual_scope;
 mod vector_example;
 
 pub use build::{BuildError, BuiltScene, Objects, Sources, compile};
-pub use case::{Case, CaseError, CaseReport, Stage, run_alone, run_case};
+pub use case::{Case, CaseError, CaseReport, Stage, run_alone, run_case, run_in_tree};
 pub use compare::{Mismatch, Tolerance, WrongValue};
 pub use data::{Data, Value};
 pub use random::{Random, mix};

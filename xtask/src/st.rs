@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ of a calculation in Rust. Needs a C++ compiler; needs no NPU. With FILTERs only 
   --platform NAME   a2a3sim or a5sim; may be given twice (default: both)
   --runtime NAME    host_build_graph or tensormap_and_ringbuffer (default: both)
   --smallest-rings  run the cases of tensormap_and_ringbuffer with the smallest rings that they pass with
+  --tree DIR        run on the libraries of a build/lib tree, such as `cargo xtask build-all` makes; cases that
+                    need Rust kernels or phases of a run are left out
   --list            only show the names of the scenes and their cases
   -h, --help        show this text
 
@@ -38,9 +41,16 @@ Compiled kernels are kept in $SIMPLER_KERNEL_CACHE, else in ~/.cache/simpler-rs.
 struct Options {
     platforms: Vec<Platform>,
     runtimes: Vec<RuntimeKind>,
-    smallest_rings: bool,
+    way: Way,
     list: bool,
     filters: Vec<String>,
+}
+
+/// What runs the cases.
+enum Way {
+    Linked,
+    SmallestRings,
+    Tree(PathBuf),
 }
 
 /// A scene with the cases that are to be run on a platform.
@@ -70,7 +80,9 @@ pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
     let tally = run_all(&options, &selected, &objects)?;
     let platforms = options.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let took = start.elapsed().as_secs_f64();
-    writeln!(io::stdout(), "\n{platforms}: {} passed, {} failed in {took:.1} s", tally.passed, tally.failed)?;
+    let Tally { passed, failed, left_out } = tally;
+    let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
+    writeln!(io::stdout(), "\n{platforms}: {passed} passed, {failed} failed{left_out} in {took:.1} s")?;
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -79,7 +91,7 @@ impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
         use lexopt::prelude::*;
         let mut options =
-            Self { platforms: vec![], runtimes: vec![], smallest_rings: false, list: false, filters: vec![] };
+            Self { platforms: vec![], runtimes: vec![], way: Way::Linked, list: false, filters: vec![] };
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
                 Long("platform") => {
@@ -90,7 +102,8 @@ impl Options {
                     let name = parser.value().and_then(|value| value.string()).map_err(text)?;
                     push_new(&mut options.runtimes, name.parse().map_err(text)?);
                 }
-                Long("smallest-rings") => options.smallest_rings = true,
+                Long("smallest-rings") => options.set_way(Way::SmallestRings)?,
+                Long("tree") => options.set_way(Way::Tree(parser.value().map_err(text)?.into()))?,
                 Long("list") => options.list = true,
                 Long("help") | Short('h') => return Ok(None),
                 Value(filter) => options.filters.push(filter.string().map_err(text)?),
@@ -103,13 +116,21 @@ impl Options {
         if options.runtimes.is_empty() {
             options.runtimes = RuntimeKind::ALL.to_vec();
         }
-        if options.smallest_rings {
+        if matches!(options.way, Way::SmallestRings) {
             options.runtimes.retain(|&runtime| runtime == RuntimeKind::TensormapAndRingbuffer);
             if options.runtimes.is_empty() {
                 return Err("--smallest-rings is for the runtime tensormap_and_ringbuffer".to_owned());
             }
         }
         Ok(Some(options))
+    }
+
+    fn set_way(&mut self, way: Way) -> Result<(), String> {
+        if !matches!(self.way, Way::Linked) {
+            return Err("--smallest-rings and --tree do not go together".to_owned());
+        }
+        self.way = way;
+        Ok(())
     }
 
     fn select(&self) -> Vec<Selected> {
@@ -200,6 +221,7 @@ fn compile(selected: &[Selected]) -> Result<Objects> {
 struct Tally {
     passed: usize,
     failed: usize,
+    left_out: usize,
 }
 
 fn run_all(options: &Options, selected: &[Selected], objects: &Objects) -> Result<Tally> {
@@ -222,18 +244,11 @@ fn run_all(options: &Options, selected: &[Selected], objects: &Objects) -> Resul
 fn run_scene(options: &Options, set: &Selected, built: &BuiltScene, tally: &mut Tally) -> io::Result<()> {
     for case in &set.cases {
         let start = Instant::now();
-        let result = if options.smallest_rings {
-            scenes::run_with_smallest_rings(built, case).map(|(sizes, report)| {
-                let RingSizes { task_window, heap, dep_pool, .. } = sizes;
-                let sizes = format!("window {task_window}, heap {heap} bytes, dep_pool {dep_pool}");
-                format!("{sizes}; {}", details(&report))
-            })
-        } else {
-            scenes::run_alone(built, case).map(|report| details(&report))
-        };
+        let result = run_case(&options.way, built, case);
         let line = line(set, case, &result, start.elapsed());
         match result {
-            Ok(_) => tally.passed += 1,
+            Ok(Some(_)) => tally.passed += 1,
+            Ok(None) => tally.left_out += 1,
             Err(_) => tally.failed += 1,
         }
         writeln!(io::stdout(), "{line}")?;
@@ -241,11 +256,26 @@ fn run_scene(options: &Options, set: &Selected, built: &BuiltScene, tally: &mut 
     Ok(())
 }
 
-fn line(set: &Selected, case: &Case, result: &Result<String, CaseError>, took: Duration) -> String {
+/// Runs a case; what it did as text, or `None` if it is left out.
+fn run_case(way: &Way, built: &BuiltScene, case: &Case) -> Result<Option<String>, CaseError> {
+    match way {
+        Way::Linked => scenes::run_alone(built, case).map(|report| Some(details(&report))),
+        Way::Tree(tree) => Ok(scenes::run_in_tree(tree, built, case)?.as_ref().map(details)),
+        Way::SmallestRings => {
+            let (sizes, report) = scenes::run_with_smallest_rings(built, case)?;
+            let RingSizes { task_window, heap, dep_pool, .. } = sizes;
+            let sizes = format!("window {task_window}, heap {heap} bytes, dep_pool {dep_pool}");
+            Ok(Some(format!("{sizes}; {}", details(&report))))
+        }
+    }
+}
+
+fn line(set: &Selected, case: &Case, result: &Result<Option<String>, CaseError>, took: Duration) -> String {
     let name = format!("{}/{} {}", set.scene.name, case.name(), set.platform);
     let took = readable(took);
     match result {
-        Ok(details) => format!("PASS {name} {took} ({details})"),
+        Ok(Some(details)) => format!("PASS {name} {took} ({details})"),
+        Ok(None) => format!("LEFT OUT {name} (it needs a worker that is linked in)"),
         Err(error) => format!("FAIL {name} {took}\n{}", indented(&error.to_string())),
     }
 }

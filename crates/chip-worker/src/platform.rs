@@ -49,7 +49,8 @@ impl Platform {
     }
 
     /// Its chip and its variant in paths (`spec/public-abi.md`, section A.1).
-    pub(crate) const fn folders(self) -> (&'static str, &'static str) {
+    #[must_use]
+    pub const fn folders(self) -> (&'static str, &'static str) {
         match self {
             Self::A2a3Sim => ("a2a3", "sim"),
             Self::A5Sim => ("a5", "sim"),

@@ -143,7 +143,7 @@ impl ChipWorker {
         runtime: RuntimeKind,
         device: u32,
     ) -> Result<Self, WorkerError> {
-        let context = HostContext::open(library, device, &companions.read_programs()?)?;
+        let context = HostContext::open(library, device, &companions.read_programs()?, &companions.options)?;
         let engine = Engine::Loaded(Arc::new(LoadedRunner::new(context, platform)));
         Ok(Self { engine, platform, runtime })
     }

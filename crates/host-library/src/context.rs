@@ -54,17 +54,20 @@ pub struct MemoryInUse {
 }
 
 impl HostContext {
-    /// Makes a context and takes a device into use.
+    /// Makes a context with options by name and value, and takes a device into use.
     ///
     /// # Errors
-    /// [`HostLibraryError::NoContext`], or [`HostLibraryError::Call`] of `simpler_init`; nothing is kept then.
+    /// [`HostLibraryError::NoContext`]; [`HostLibraryError::Option`] where the library takes none; or
+    /// [`HostLibraryError::Call`]. Nothing is kept then.
     pub fn open(
         library: Arc<HostLibrary>,
         device: u32,
         programs: &Programs,
+        options: &[(String, String)],
     ) -> Result<Self, HostLibraryError> {
         let device = c_int::try_from(device).map_err(|_| HostLibraryError::DeviceId { id: device })?;
         let mut open = Open::create(library)?;
+        options.iter().try_for_each(|(name, value)| open.set_option(name, value))?;
         open.init(device, programs)?;
         Ok(Self { open: Mutex::new(Some(open)) })
     }
@@ -267,6 +270,16 @@ impl Open {
             return Err(HostLibraryError::NoContext { explanation });
         };
         Ok(Self { handle, device: None, allocations: BTreeMap::new(), buffer: None, library })
+    }
+
+    fn set_option(&self, name: &str, value: &str) -> Result<(), HostLibraryError> {
+        let refused = || HostLibraryError::Option { name: name.to_owned(), value: value.to_owned() };
+        let set_option = self.library.additional().simpler_rs_set_option.ok_or_else(refused)?;
+        let texts = CString::new(name).ok().zip(CString::new(value).ok());
+        let (name, value) = texts.ok_or_else(refused)?;
+        // SAFETY: the context is live and ours alone; both texts live until the call returns.
+        let code = unsafe { set_option(self.handle.as_ptr(), name.as_ptr(), value.as_ptr()) };
+        self.check("simpler_rs_set_option", code)
     }
 
     fn init(&mut self, device: c_int, programs: &Programs) -> Result<(), HostLibraryError> {

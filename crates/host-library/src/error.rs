@@ -62,6 +62,14 @@ pub enum HostLibraryError {
         /// What the library says about it.
         explanation: Option<Explanation>,
     },
+    /// The library takes no options, or none like this.
+    #[error("option {name} = {value} cannot be passed on; only libraries of simpler-rs take options")]
+    Option {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
     /// The buffer that runs need cannot be allocated.
     #[error("the {bytes} bytes that the library wants for each run (get_runtime_size) cannot be allocated")]
     RunBuffer {

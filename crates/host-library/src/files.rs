@@ -16,6 +16,8 @@ pub struct Companions {
     pub log: Option<PathBuf>,
     /// `libcpu_sim_context.so`, in simulation; also loaded for the whole process.
     pub sim_context: Option<PathBuf>,
+    /// Options by name, for libraries that have `simpler_rs_set_option`.
+    pub options: Vec<(String, String)>,
 }
 
 impl Companions {
@@ -49,6 +51,14 @@ impl Companions {
     #[must_use]
     pub fn sim_context(mut self, path: impl Into<PathBuf>) -> Self {
         self.sim_context = Some(path.into());
+        self
+    }
+
+    /// Adds an option of each context, such as `watchdog_ms`; `include/simpler/host_runtime.h` lists them. Only
+    /// libraries of simpler-rs have any.
+    #[must_use]
+    pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((name.into(), value.into()));
         self
     }
 
@@ -118,6 +128,7 @@ impl LibraryFiles {
                 dispatcher: (!simulated).then(|| tree.file(dispatcher)),
                 log: Some(tree.file(PathBuf::from("libsimpler_log.so"))),
                 sim_context: simulated.then(|| tree.file(PathBuf::from("libcpu_sim_context.so"))),
+                options: Vec::new(),
             },
         };
         tree.complete(files)

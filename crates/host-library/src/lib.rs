@@ -15,7 +15,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let files = LibraryFiles::in_tree("build/lib", "a2a3", "sim", "host_build_graph")?;
 //! let library = HostLibrary::open(&files.library, &files.companions)?;
-//! let context = HostContext::open(library, 0, &files.companions.read_programs()?)?;
+//! let context = HostContext::open(library, 0, &files.companions.read_programs()?, &[])?;
 //!
 //! context.prepare_callable(0, &ChipCallable::from_bytes(std::fs::read("callable.bin")?)?)?;
 //! let figures = context.run(0, &ChipStorageTaskArgs::new(), &CallConfig::default())?;

@@ -9,7 +9,7 @@ use task_interface::{CallConfig, ChipCallable, ChipStorageTaskArgs, ContinuousTe
 
 fn open(fake: &Fake, device: u32) -> Result<HostContext, HostLibraryError> {
     let library = HostLibrary::open(&fake.library, &Companions::none())?;
-    HostContext::open(library, device, &Programs::default())
+    HostContext::open(library, device, &Programs::default(), &[])
 }
 
 fn callable(entry: &str) -> ChipCallable {
@@ -30,12 +30,23 @@ fn host_args(input: &[i64], output: &mut [i64], scalars: &[u64]) -> Box<ChipStor
 }
 
 #[test]
+fn a_library_without_options_takes_none() {
+    let fake = Fake::new([]);
+    let library = HostLibrary::open(&fake.library, &Companions::none()).unwrap();
+    let options = Companions::none().option("watchdog_ms", "5").options;
+    let error = HostContext::open(library, 0, &Programs::default(), &options).unwrap_err();
+    assert!(matches!(&error, HostLibraryError::Option { name, .. } if name == "watchdog_ms"), "{error}");
+    let destroyed = "destroy_device_context: 0 contexts, 0 allocations left";
+    assert_eq!(fake.calls(), ["create_device_context", destroyed, "unloaded"]);
+}
+
+#[test]
 fn a_life_in_the_order_of_the_contract() {
     let fake = Fake::new([]);
     let (aicpu, aicore) = (fake.file("aicpu", "cpu program"), fake.file("aicore", "core program"));
     let companions = Companions::programs(aicpu, aicore).dispatcher(fake.file("dispatcher", "go"));
     let library = HostLibrary::open(&fake.library, &companions).unwrap();
-    let context = HostContext::open(library, 3, &companions.read_programs().unwrap()).unwrap();
+    let context = HostContext::open(library, 3, &companions.read_programs().unwrap(), &[]).unwrap();
     assert_eq!(fake.calls(), ["create_device_context", "simpler_init 3 [cpu program] [core program] [go]"]);
 
     context.prepare_callable(5, &callable("build")).unwrap();
@@ -72,7 +83,7 @@ fn a_drop_closes_too() {
     let fake = Fake::new([]);
     let library = HostLibrary::open(&fake.library, &Companions::none()).unwrap();
     let contexts =
-        [0, 1].map(|device| HostContext::open(library.clone(), device, &Programs::default()).unwrap());
+        [0, 1].map(|device| HostContext::open(library.clone(), device, &Programs::default(), &[]).unwrap());
     drop(library);
     drop(contexts);
     let calls = fake.calls();
@@ -266,7 +277,8 @@ fn whatever_thread_calls_is_bound_to_the_device() {
     let sim_context = fake.with("sim_context.c", "libcpu_sim_context.so", []);
     let companions = Companions::none().sim_context(sim_context);
     let library = HostLibrary::open(&fake.library, &companions).unwrap();
-    let contexts = [4, 6].map(|id| HostContext::open(library.clone(), id, &Programs::default()).unwrap());
+    let contexts =
+        [4, 6].map(|id| HostContext::open(library.clone(), id, &Programs::default(), &[]).unwrap());
     fake.calls();
     std::thread::scope(|scope| {
         scope.spawn(|| contexts.iter().for_each(|context| context.unregister_callable(0).unwrap()));
