@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 
 use bytemuck::Pod;
-use device_runner::DevPtr;
+use device_runner::{DevPtr, RunArgs};
 use task_interface::{ChipStorageTaskArgs, ContinuousTensor, DataType, TaskArgsError, TensorError};
 
 /// A Rust type that is the element of a tensor.
@@ -63,6 +63,8 @@ pub enum ArgsError {
 #[derive(Debug)]
 pub struct Args<'a> {
     raw: Box<ChipStorageTaskArgs>,
+    /// Tensors that are only read, by index.
+    inputs: Vec<(usize, &'a [u8])>,
     _host: PhantomData<&'a mut [u8]>,
 }
 
@@ -76,17 +78,22 @@ impl<'a> Args<'a> {
     /// No arguments.
     #[must_use]
     pub fn new() -> Self {
-        Self { raw: ChipStorageTaskArgs::new(), _host: PhantomData }
+        Self { raw: ChipStorageTaskArgs::new(), inputs: Vec::new(), _host: PhantomData }
     }
 
-    /// Adds a tensor that the graph reads.
+    /// Adds a tensor that the graph reads. What the graph writes to it is not copied back.
     ///
-    /// The orchestration sees its address only: that it does not write there is part of trusting it.
+    /// An orchestration that runs on the host sees its address: that it does not write there by itself is part of
+    /// trusting it.
     ///
     /// # Errors
     /// [`ArgsError`], for this and all other additions.
     pub fn input<T: Element>(self, values: &'a [T], shape: &[u32]) -> Result<Self, ArgsError> {
-        self.tensor(bytemuck::must_cast_slice(values).as_ptr_range(), shape, T::DTYPE)
+        let bytes: &[u8] = bytemuck::must_cast_slice(values);
+        let mut args = self.tensor(bytes.as_ptr_range(), shape, T::DTYPE)?;
+        let index = args.raw.used_tensors()?.len() - 1;
+        args.inputs.push((index, bytes));
+        Ok(args)
     }
 
     /// Adds a tensor that the graph writes, or reads and writes.
@@ -145,6 +152,23 @@ impl<'a> Args<'a> {
     #[must_use]
     pub fn as_raw(&self) -> &ChipStorageTaskArgs {
         &self.raw
+    }
+
+    /// The form that the runner takes.
+    pub(crate) fn lent(&self) -> RunArgs<'_> {
+        self.inputs.iter().fold(RunArgs::from(&*self.raw), |args, (index, _)| args.read_only(*index))
+    }
+
+    /// The wire form for whoever writes to all tensors: with inputs in memory of their own, which the copies are.
+    pub(crate) fn with_own_inputs(&self) -> Result<(Box<ChipStorageTaskArgs>, Vec<Vec<u8>>), ArgsError> {
+        let mut raw = self.raw.clone();
+        let mut copies = Vec::with_capacity(self.inputs.len());
+        for (index, bytes) in &self.inputs {
+            let mut copy = bytes.to_vec();
+            raw.tensor_mut(*index)?.data = copy.as_mut_ptr().expose_provenance() as u64;
+            copies.push(copy);
+        }
+        Ok((raw, copies))
     }
 
     fn tensor(

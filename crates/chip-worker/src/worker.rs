@@ -54,9 +54,8 @@ impl ChipWorker {
     /// The calls of such a worker, and its runs, take place one after the other. Runs are not split into phases,
     /// callables are [`ChipCallable`]s of compiled objects, and whatever the C API does not tell is zero:
     /// [`RunOutcome::tasks`] and most of [`ResourceReport`]. Libraries of simpler-rs tell these by functions of
-    /// their own. What a run does with host memory is the library's matter: with `tensormap_and_ringbuffer`,
-    /// inputs are written back with the values that they had. So is how it ends: a library that never returns
-    /// from a run is waited for without limit.
+    /// their own. What a run does with host memory is the library's matter; inputs are copied before, as libraries
+    /// write to them as well. So is how it ends: a library that never returns from a run is waited for without limit.
     ///
     /// ```no_run
     /// use chip_worker::{Args, CallConfig, ChipCallable, ChipWorker, Companions};
@@ -222,10 +221,12 @@ impl ChipWorker {
     ) -> Result<RunOutcome, WorkerError> {
         match (&self.engine, &handle.registration) {
             (Engine::Linked(runner), Registration::Linked(owner, id)) if Arc::ptr_eq(runner, owner) => {
-                Ok(runner.run(*id, args.as_raw(), config)?)
+                Ok(runner.run(*id, args.lent(), config)?)
             }
             (Engine::Loaded(runner), Registration::Loaded(owner, id)) if Arc::ptr_eq(runner, owner) => {
-                runner.run(*id, args.as_raw(), config)
+                // Libraries copy all tensors back, and may do so while the run lasts.
+                let (raw, _inputs) = args.with_own_inputs()?;
+                runner.run(*id, &raw, config)
             }
             _ => Err(WorkerError::ForeignHandle),
         }
@@ -243,7 +244,7 @@ impl ChipWorker {
     ) -> Result<PreparedRun<'a>, WorkerError> {
         match (&self.engine, &handle.registration) {
             (Engine::Linked(runner), Registration::Linked(owner, id)) if Arc::ptr_eq(runner, owner) => {
-                Ok(runner.prepare(*id, args.as_raw(), config)?)
+                Ok(runner.prepare(*id, args.lent(), config)?)
             }
             (Engine::Loaded(_), _) => Err(WorkerError::LinkedOnly {
                 what: "split a run into phases",

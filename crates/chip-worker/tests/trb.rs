@@ -45,6 +45,24 @@ fn never_due() -> NativeKernel {
     })
 }
 
+/// An immutable static is in memory that cannot be written to.
+static IN_READ_ONLY_MEMORY: [i64; 3] = [1, 2, 3];
+
+#[test]
+fn inputs_are_not_written_to_whatever_the_graph_does() {
+    let worker = worker(Platform::A2a3Sim, RingOptions::default());
+    let handle = register(&worker, |graph| {
+        let (input, output) = (graph.tensor(0)?, graph.tensor(1)?);
+        graph.submit(TaskSpec::aiv(0).input(&input).output_existing(&input).scalar(5))?;
+        graph.submit(TaskSpec::aiv(0).input(&input).output_existing(&output).scalar(10)).map(drop)
+    });
+    let mut output = [0i64; 3];
+    let args = Args::new().input(&IN_READ_ONLY_MEMORY, &[3]).unwrap().output(&mut output, &[3]).unwrap();
+    worker.run(&handle, &args, &CallConfig::default()).unwrap();
+    drop(args);
+    assert_eq!((output, IN_READ_ONLY_MEMORY), ([16, 17, 18], [1, 2, 3]));
+}
+
 #[test]
 fn dependencies_follow_from_tensors() {
     for platform in Platform::ALL {

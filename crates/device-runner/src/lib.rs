@@ -14,6 +14,7 @@
 
 mod arch;
 mod arena;
+mod args;
 mod binding;
 mod cache;
 mod callable;
@@ -38,6 +39,7 @@ mod variant;
 
 pub use arch::{Arch, CoreId, Limits, Register, Topology};
 pub use arena::{ArenaLease, ArenaSizes, StaticArenas};
+pub use args::{ReadOnly, RunArgs};
 pub use binding::{BindGuard, current_runner};
 pub use cache::{CacheRef, Content, ContentCache};
 pub use callable::{CallableSource, KernelTable, OrchestrationSource};

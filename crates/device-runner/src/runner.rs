@@ -7,6 +7,7 @@ use task_interface::{CallConfig, ChipCallable, ChipStorageTaskArgs};
 
 use crate::arch::{Arch, Topology};
 use crate::arena::{ArenaSizes, StaticArenas};
+use crate::args::RunArgs;
 use crate::binding::BindGuard;
 use crate::callable::{Callable, CallableCaches, CallableSource, UploadedImage};
 use crate::dev_ptr::DevPtr;
@@ -228,16 +229,17 @@ impl DeviceRunner {
     pub fn prepare<'a>(
         self: &Arc<Self>,
         id: CallableId,
-        args: &'a ChipStorageTaskArgs,
+        args: impl Into<RunArgs<'a>>,
         config: &CallConfig,
     ) -> Result<PreparedRun<'a>, RunnerError> {
         let started = Instant::now();
+        let args = args.into();
         let ticket = self.start(Work::Run)?;
         config.validate()?;
         refuse_diagnostics(config)?;
         let topology = Topology::new(self.arch.resolve_block_dim(config.block_dim)?);
         let aicpu_threads = self.arch.resolve_aicpu_threads(config.aicpu_thread_num)?;
-        self.check_args(args)?;
+        self.check_args(args.raw())?;
         let callable = self.registry.get(id)?;
         let _guard = self.bind()?;
         let context = RunContext {
@@ -246,8 +248,9 @@ impl DeviceRunner {
             topology,
             arch: self.arch,
             arenas: &self.arenas,
+            read_only: args.lent(),
         };
-        let bound = callable.orchestration.bind(&context, args)?;
+        let bound = callable.orchestration.bind(&context, args.raw())?;
         Ok(PreparedRun::new(bound, callable, ticket, Arc::clone(self), topology, aicpu_threads, started))
     }
 
@@ -268,10 +271,10 @@ impl DeviceRunner {
     ///
     /// # Errors
     /// Those of each phase.
-    pub fn run(
+    pub fn run<'a>(
         self: &Arc<Self>,
         id: CallableId,
-        args: &ChipStorageTaskArgs,
+        args: impl Into<RunArgs<'a>>,
         config: &CallConfig,
     ) -> Result<RunOutcome, RunnerError> {
         let prepared = self.prepare(id, args, config)?;

@@ -5,6 +5,7 @@ use task_interface::ChipStorageTaskArgs;
 
 use crate::arch::{Arch, Topology};
 use crate::arena::StaticArenas;
+use crate::args::ReadOnly;
 use crate::callable::{KernelTable, OrchestrationSource};
 use crate::error::VariantError;
 use crate::memory::Memory;
@@ -63,6 +64,8 @@ pub struct RunContext<'a> {
     pub arch: &'static dyn Arch,
     /// The pooled regions.
     pub arenas: &'a StaticArenas,
+    /// Tensor arguments that are not copied back.
+    pub read_only: ReadOnly,
 }
 
 /// One run's resources. Dropping it gives all of them back and copies nothing; that may happen on any

@@ -197,9 +197,11 @@ impl<'a> GraphBuilder<'a> {
         from.copy_to(self.staging.memory(), to).map_err(GraphError::device("copy_to_device"))
     }
 
-    /// Copies `dev` to the host after a run that went well.
+    /// Copies `dev` to the host after a run that went well, unless the client lent that memory for reading only.
     pub(crate) fn record(&mut self, host: HostRange, dev: DevPtr) {
-        self.staging.record(host, dev);
+        let (start, end) = host.addresses();
+        let lent = self.context.read_only.overlaps(self.args, start, end);
+        self.staging.record((!lent).then_some(host), dev);
     }
 
     /// Device memory with the contents of tensor argument `index`. A tensor that is on the device already

@@ -11,7 +11,8 @@ use crate::error::GraphError;
 pub(crate) struct Staging {
     memory: Arc<Memory>,
     buffers: BTreeMap<DevPtr, DevBuffer>,
-    pairs: Vec<(HostRange, DevPtr)>,
+    /// Device memory with the place it is copied back to; without one for what the client only lent for reading.
+    pairs: Vec<(Option<HostRange>, DevPtr)>,
 }
 
 /// Memory of a run that no pair names.
@@ -42,13 +43,14 @@ impl Staging {
         buffer.release().map_err(GraphError::device("device_free"))
     }
 
-    pub(crate) fn record(&mut self, host: HostRange, dev: DevPtr) {
+    pub(crate) fn record(&mut self, host: Option<HostRange>, dev: DevPtr) {
         self.pairs.push((host, dev));
     }
 
     /// Copies every pair back, in the order of recording.
     pub(crate) fn copy_back(&self) -> Result<(), DeviceError> {
-        self.pairs.iter().try_for_each(|(host, dev)| host.copy_from(&self.memory, *dev))
+        let mut results = self.pairs.iter().filter_map(|(host, dev)| host.zip(Some(*dev)));
+        results.try_for_each(|(host, dev)| host.copy_from(&self.memory, dev))
     }
 
     /// Memory that was taken and never recorded; an intermediate, or forgotten.

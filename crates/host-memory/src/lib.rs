@@ -43,6 +43,13 @@ impl HostRange {
         self.bytes
     }
 
+    /// Its first address, and the one behind its last.
+    #[must_use]
+    pub fn addresses(self) -> (u64, u64) {
+        let start = self.address as u64;
+        (start, start.saturating_add(self.bytes as u64))
+    }
+
     /// Whether its address is null.
     #[must_use]
     pub fn is_null(self) -> bool {

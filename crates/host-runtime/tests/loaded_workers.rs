@@ -72,6 +72,27 @@ fn every_library_runs_and_gives_everything_back() {
     }
 }
 
+/// An immutable static is in memory that cannot be written to.
+static IN_READ_ONLY_MEMORY: [f32; 2] = [1.0, 2.0];
+
+/// The graphs of these tests copy inputs back as well.
+#[test]
+fn inputs_are_not_written_to() {
+    for (platform, runtime) in each() {
+        let linked = ChipWorker::builder().platform(platform).runtime(runtime).build().unwrap();
+        for worker in [linked, load(platform, runtime)] {
+            let handle = worker.register(&callable(runtime)).unwrap();
+            let mut output = [0.0f32; 2];
+            let args = Args::new().input(&IN_READ_ONLY_MEMORY, &[2]).unwrap();
+            let args = args.output(&mut output, &[2]).unwrap();
+            let args = (0..4).fold(args, |args, _| args.scalar(0).unwrap());
+            worker.run(&handle, &args, &CallConfig::default()).unwrap();
+            drop(args);
+            assert_eq!(output, [2.0, 4.0]);
+        }
+    }
+}
+
 #[test]
 fn a_library_tells_what_it_is_for() {
     for (platform, runtime) in each() {

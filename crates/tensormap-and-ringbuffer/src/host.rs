@@ -89,7 +89,7 @@ impl Orchestration for TrbOrchestration {
     ) -> Result<Box<dyn BoundRun>, VariantError> {
         let config = self.options.resolve().map_err(|error| VariantError::Graph(error.into()))?;
         let (regions, lease) = Regions::commit(context, &config)?;
-        let (args, staged) = stage(context.memory, args)?;
+        let (args, staged) = stage(context, args)?;
         let shared = Shared::new(self.state(config, &regions)?);
         let job = Job {
             entry: Arc::clone(&self.entry),
@@ -163,18 +163,21 @@ impl Regions {
     }
 }
 
-/// A tensor of the client that was copied to the device, and is copied back.
+/// A tensor of the client that was copied to the device.
 #[derive(Debug)]
 struct Staged {
     host: HostRange,
     buffer: DevBuffer,
+    /// Whether it is copied back.
+    results: bool,
 }
 
 /// The arguments with device addresses, as the orchestration sees them.
 fn stage(
-    memory: &Arc<Memory>,
+    context: &RunContext<'_>,
     args: &ChipStorageTaskArgs,
 ) -> Result<(Box<ChipStorageTaskArgs>, Vec<Staged>), VariantError> {
+    let memory = context.memory;
     let invalid = |error: String| VariantError::Graph(error.into());
     let mut copy = Box::new(*args);
     let mut staged = Vec::new();
@@ -189,7 +192,7 @@ fn stage(
         let buffer = memory.alloc(host.bytes())?;
         host.copy_to(memory, buffer.ptr())?;
         tensor.data = buffer.ptr().addr();
-        staged.push(Staged { host, buffer });
+        staged.push(Staged { host, buffer, results: !context.read_only.contains(index) });
     }
     Ok((copy, staged))
 }
@@ -228,7 +231,8 @@ impl BoundRun for TrbRun {
         if let Some(error) = failed {
             return Err(error);
         }
-        staged.iter().try_for_each(|staged| staged.host.copy_from(&memory, staged.buffer.ptr()))?;
+        let mut results = staged.iter().filter(|staged| staged.results);
+        results.try_for_each(|staged| staged.host.copy_from(&memory, staged.buffer.ptr()))?;
         Ok(())
     }
 }
