@@ -28,6 +28,7 @@ mod callable;
 mod chip_args;
 mod dtype;
 mod error;
+mod handshake;
 mod hash;
 mod hbg;
 mod limits;
@@ -46,6 +47,7 @@ pub use callable::{
 pub use chip_args::ChipStorageTaskArgs;
 pub use dtype::{ArgDirection, CoreType, DataType, TensorArgType};
 pub use error::{BlobError, CallConfigError, CallableError, TaskArgsError, TensorError};
+pub use handshake::Handshake;
 pub use hash::{FNV1A64_OFFSET_BASIS, FNV1A64_PRIME, fnv1a64};
 pub use hbg::{
     HostApi, KernelEntry, OrchestrationEntry, OrchestrationRuntime, OrchestrationRuntimeOps,
