@@ -203,6 +203,8 @@ pub(crate) struct Callable {
     pub(crate) orchestration: Box<dyn Orchestration>,
     /// Whether it was launched since it was registered.
     pub(crate) ran: AtomicBool,
+    /// Whether a run of it has ended well, so that device programs have its orchestration.
+    pub(crate) delivered: AtomicBool,
     _image: Option<CacheRef<DevBuffer>>,
     _object: Option<CacheRef<OrchestrationObject>>,
     _registered: Vec<CacheRef<RegisteredKernel>>,
@@ -242,14 +244,15 @@ impl CallableCaches {
                     entry: entry.clone(),
                     config: config.clone(),
                 };
-                variant.open(&shared)?
+                variant.open(&shared, self.device.runs_images())?
             }
-            (native, _) => variant.open(native)?,
+            (native, _) => variant.open(native, self.device.runs_images())?,
         };
         Ok(Callable {
             kernels: Arc::new(kernels),
             orchestration,
             ran: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
             _image: image,
             _object: object,
             _registered: registered,

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use task_interface::CORE_CALLABLE_BINARY_OFFSET;
+
 use crate::arch::Topology;
 use crate::dev_ptr::DevPtr;
 use crate::error::DeviceError;
@@ -64,6 +66,18 @@ pub trait Device: GlobalMemory {
     /// # Errors
     /// When the device does not know the handle.
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError>;
+
+    /// Whether launches run on AICPU and AICore programs of the device's own, which read an image
+    /// ([`DeviceProgram::take_image`]), instead of an engine of this process.
+    fn runs_images(&self) -> bool {
+        false
+    }
+
+    /// Of a device that runs images: the address that device programs call for a registered kernel, whose
+    /// handle is then the device address of its `CoreCallable` header.
+    fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
+        kernel.0 + CORE_CALLABLE_BINARY_OFFSET as u64
+    }
 
     /// Starts a launch and returns at once.
     ///

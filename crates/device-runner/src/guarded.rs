@@ -71,6 +71,14 @@ impl Device for GuardedDevice {
         guard("unregister_kernel", || self.device.unregister_kernel(handle))
     }
 
+    fn runs_images(&self) -> bool {
+        self.device.runs_images()
+    }
+
+    fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
+        self.device.kernel_entry(kernel)
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         let run = guard("launch", || self.device.launch(launch))?;
         Ok(Box::new(GuardedRun { run: Some(run), error: None, deferred: self.deferred.clone() }))

@@ -56,4 +56,4 @@ pub use registry::{CallableId, DlopenCounts};
 pub use report::ResourceReport;
 pub use runner::DeviceRunner;
 pub use stall::{RunningTask, Stall, WaitingTask};
-pub use variant::{BoundRun, Orchestration, RunContext, RuntimeVariant};
+pub use variant::{BoundRun, ImageTarget, Orchestration, RunContext, RuntimeVariant, Target};

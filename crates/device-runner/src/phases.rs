@@ -1,6 +1,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::arch::Topology;
@@ -144,17 +145,22 @@ impl ActiveRun<'_> {
     pub fn finish(mut self) -> Result<RunOutcome, RunnerError> {
         self.wait();
         let _guard = self.parts.runner.bind_always();
-        let outcome = self.outcome.take().unwrap_or(Err(DeviceError::Cancelled.into()))?;
-        let tasks = outcome.program.completed();
+        let outcome = match self.outcome.take().unwrap_or(Err(DeviceError::Cancelled.into())) {
+            Ok(outcome) => outcome,
+            Err(error) => return Err(self.parts.bound.diagnose().map_or(error, RunnerError::from)),
+        };
         let device_wall = Duration::from_nanos(outcome.device_wall_ns);
         let device_ticks = self.parts.runner.arch().limits().ticks(DeviceTime(outcome.device_wall_ns));
         let Parts { bound, callable, ticket, topology, started, .. } = self.parts;
         let finished = bound.finish(outcome.program);
+        if finished.is_ok() {
+            callable.delivered.store(true, Ordering::Release);
+        }
         // Results may lie in the pooled arenas: the next run has to wait for the copies.
         drop(self.slot);
         drop(callable);
         drop(ticket);
-        finished?;
+        let tasks = finished?;
         Ok(RunOutcome {
             host_wall: started.elapsed(),
             device_wall,

@@ -74,6 +74,12 @@ pub trait DeviceProgram: Send {
     /// Every task that has not started, with what it waits for; called only to report a stall.
     fn waiting(&self) -> Vec<WaitingTask>;
 
+    /// The program as the bytes of the device image that AICPU and AICore programs read, for a device that
+    /// [runs images](crate::Device::runs_images); `None` for a program that only an engine can drive.
+    fn take_image(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Gives the program back to its variant after a run.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }

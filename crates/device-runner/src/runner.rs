@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ use crate::phases::{PreparedRun, RunOutcome};
 use crate::registry::{CallableId, DlopenCounts, Registry};
 use crate::report::ResourceReport;
 use crate::sync::lock;
-use crate::variant::{RunContext, RuntimeVariant};
+use crate::variant::{ImageTarget, RunContext, RuntimeVariant, Target};
 
 /// One device context: a chip, a device and a variant, with everything that belongs to them.
 ///
@@ -249,9 +250,18 @@ impl DeviceRunner {
             arch: self.arch,
             arenas: &self.arenas,
             read_only: args.lent(),
+            target: self.target(id, &callable, aicpu_threads),
         };
         let bound = callable.orchestration.bind(&context, args.raw())?;
         Ok(PreparedRun::new(bound, callable, ticket, Arc::clone(self), topology, aicpu_threads, started))
+    }
+
+    fn target(&self, id: CallableId, callable: &Callable, aicpu_threads: u32) -> Target<'_> {
+        if !self.device.runs_images() {
+            return Target::Engine;
+        }
+        let is_new = !callable.delivered.load(Ordering::Acquire);
+        Target::Image(ImageTarget::new(self.device.as_ref(), aicpu_threads, id.index(), is_new))
     }
 
     /// Tensors that claim to be on the device must be: kernels follow these addresses unchecked.

@@ -7,7 +7,9 @@ use crate::arch::{Arch, Topology};
 use crate::arena::StaticArenas;
 use crate::args::ReadOnly;
 use crate::callable::{KernelTable, OrchestrationSource};
+use crate::device::Device;
 use crate::error::VariantError;
+use crate::kernel::KernelHandle;
 use crate::memory::Memory;
 use crate::program::DeviceProgram;
 
@@ -21,11 +23,18 @@ pub trait RuntimeVariant: fmt::Debug + Send + Sync {
 
     /// Opens the orchestration of one callable; each callable has its own.
     ///
+    /// With `for_image`, runs will be images for device programs: what these load themselves may be code for
+    /// another machine than this one.
+    ///
     /// Called with the runner bound to the calling thread.
     ///
     /// # Errors
     /// [`VariantError::Load`] or [`VariantError::WrongKind`].
-    fn open(&self, source: &OrchestrationSource) -> Result<Box<dyn Orchestration>, VariantError>;
+    fn open(
+        &self,
+        source: &OrchestrationSource,
+        for_image: bool,
+    ) -> Result<Box<dyn Orchestration>, VariantError>;
 }
 
 /// The opened orchestration of one callable.
@@ -66,6 +75,43 @@ pub struct RunContext<'a> {
     pub arenas: &'a StaticArenas,
     /// Tensor arguments that are not copied back.
     pub read_only: ReadOnly,
+    /// Who will run the program.
+    pub target: Target<'a>,
+}
+
+/// Who runs a program.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "a variant has to serve both")]
+pub enum Target<'a> {
+    /// An engine of this process, which drives it as a state machine.
+    Engine,
+    /// The device's own programs, which read it as an image.
+    Image(ImageTarget<'a>),
+}
+
+/// What an image says about its run besides the graph.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ImageTarget<'a> {
+    device: &'a dyn Device,
+    /// Logical AICPU threads.
+    pub aicpu_threads: u32,
+    /// The callable's id, under which device programs keep its orchestration.
+    pub callable_id: i32,
+    /// Whether device programs may not have its orchestration yet.
+    pub is_new: bool,
+}
+
+impl<'a> ImageTarget<'a> {
+    pub(crate) fn new(device: &'a dyn Device, aicpu_threads: u32, callable_id: i32, is_new: bool) -> Self {
+        Self { device, aicpu_threads, callable_id, is_new }
+    }
+
+    /// The address that device programs call for a kernel.
+    #[must_use]
+    pub fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
+        self.device.kernel_entry(kernel)
+    }
 }
 
 /// One run's resources. Dropping it gives all of them back and copies nothing; that may happen on any
@@ -74,10 +120,16 @@ pub trait BoundRun: fmt::Debug + Send {
     /// The device half; called once, before the launch.
     fn take_program(&mut self) -> Box<dyn DeviceProgram>;
 
-    /// Ends a run that went well: copies results back and releases everything. Called with the runner bound
-    /// to the calling thread.
+    /// What device programs have left in memory about a launch that failed, if they say more than the device
+    /// does. Called with the runner bound to the calling thread.
+    fn diagnose(&self) -> Option<VariantError> {
+        None
+    }
+
+    /// Ends a run that went well: copies results back and releases everything; the number of tasks that ran.
+    /// Called with the runner bound to the calling thread.
     ///
     /// # Errors
     /// [`VariantError`]; everything is released all the same.
-    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<(), VariantError>;
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError>;
 }

@@ -32,7 +32,11 @@ impl RuntimeVariant for HostBuildGraph {
         elf::build_id_64(object)
     }
 
-    fn open(&self, source: &OrchestrationSource) -> Result<Box<dyn Orchestration>, VariantError> {
+    fn open(
+        &self,
+        source: &OrchestrationSource,
+        _for_image: bool,
+    ) -> Result<Box<dyn Orchestration>, VariantError> {
         let entry = match source {
             OrchestrationSource::Object { bytes, entry, .. } => {
                 let object =
@@ -162,7 +166,8 @@ impl BoundRun for HbgRun {
         }
     }
 
-    fn finish(self: Box<Self>, _program: Box<dyn DeviceProgram>) -> Result<(), VariantError> {
-        Ok(self.staging.copy_back()?)
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
+        self.staging.copy_back()?;
+        Ok(program.completed())
     }
 }

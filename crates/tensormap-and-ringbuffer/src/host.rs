@@ -50,7 +50,11 @@ impl RuntimeVariant for TensormapAndRingbuffer {
         elf::build_id_64(object)
     }
 
-    fn open(&self, source: &OrchestrationSource) -> Result<Box<dyn Orchestration>, VariantError> {
+    fn open(
+        &self,
+        source: &OrchestrationSource,
+        _for_image: bool,
+    ) -> Result<Box<dyn Orchestration>, VariantError> {
         let entry = Entry::open(source)?;
         let is_object = entry.is_object();
         let entry = Arc::new(Mutex::new(entry));
@@ -221,7 +225,8 @@ impl BoundRun for TrbRun {
         }
     }
 
-    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<(), VariantError> {
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
+        let completed = program.completed();
         drop(program);
         let Self { shared, memory, staged, spare, .. } = *self;
         let failed = shared.lock().fatal().map(status);
@@ -233,7 +238,7 @@ impl BoundRun for TrbRun {
         }
         let mut results = staged.iter().filter(|staged| staged.results);
         results.try_for_each(|staged| staged.host.copy_from(&memory, staged.buffer.ptr()))?;
-        Ok(())
+        Ok(completed)
     }
 }
 

@@ -380,6 +380,14 @@ impl Device for FaultyDevice {
         self.inner.unregister_kernel(handle)
     }
 
+    fn runs_images(&self) -> bool {
+        self.inner.runs_images()
+    }
+
+    fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
+        self.inner.kernel_entry(kernel)
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         self.shared.enter("launch")?;
         if let Some(reason) = lock(&self.shared.lost).clone() {

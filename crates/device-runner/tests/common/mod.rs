@@ -160,7 +160,11 @@ impl RuntimeVariant for TestVariant {
         (self.fingerprint)(object)
     }
 
-    fn open(&self, source: &OrchestrationSource) -> Result<Box<dyn Orchestration>, VariantError> {
+    fn open(
+        &self,
+        source: &OrchestrationSource,
+        _for_image: bool,
+    ) -> Result<Box<dyn Orchestration>, VariantError> {
         self.probe.on_open.call()?;
         let object = match source {
             OrchestrationSource::Object { entry, .. } if entry.is_empty() => {
@@ -247,15 +251,16 @@ impl BoundRun for TestRun {
         Box::new(self.program.take().unwrap())
     }
 
-    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<(), VariantError> {
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
         self.probe.on_finish.call()?;
+        let completed = program.completed();
         assert!(program.into_any().is::<TestProgram>());
         let mut output = vec![0; self.values];
         self.memory
             .copy_from_device(bytemuck::must_cast_slice_mut::<u64, u8>(&mut output), self.data.ptr())?;
         *self.probe.output.lock().unwrap() = output;
         self.probe.finished.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        Ok(completed)
     }
 }
 
