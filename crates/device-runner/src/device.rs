@@ -67,6 +67,14 @@ pub trait Device: GlobalMemory {
     /// When the device does not know the handle.
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError>;
 
+    /// Clusters that a launch may have here, of the `chip_max` that the chip has.
+    ///
+    /// # Errors
+    /// When the device cannot be asked.
+    fn max_block_dim(&self, chip_max: u32) -> Result<u32, DeviceError> {
+        Ok(chip_max)
+    }
+
     /// Whether launches run on AICPU and AICore programs of the device's own, which read an image
     /// ([`DeviceProgram::take_image`]), instead of an engine of this process.
     fn runs_images(&self) -> bool {

@@ -71,6 +71,10 @@ impl Device for GuardedDevice {
         guard("unregister_kernel", || self.device.unregister_kernel(handle))
     }
 
+    fn max_block_dim(&self, chip_max: u32) -> Result<u32, DeviceError> {
+        guard("max_block_dim", || self.device.max_block_dim(chip_max))
+    }
+
     fn runs_images(&self) -> bool {
         self.device.runs_images()
     }

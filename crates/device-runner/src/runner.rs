@@ -238,11 +238,12 @@ impl DeviceRunner {
         let ticket = self.start(Work::Run)?;
         config.validate()?;
         refuse_diagnostics(config)?;
-        let topology = Topology::new(self.arch.resolve_block_dim(config.block_dim)?);
+        self.arch.resolve_block_dim(config.block_dim)?;
         let aicpu_threads = self.arch.resolve_aicpu_threads(config.aicpu_thread_num)?;
         self.check_args(args.raw())?;
         let callable = self.registry.get(id)?;
         let _guard = self.bind()?;
+        let topology = Topology::new(self.resolve_block_dim(config.block_dim)?);
         let context = RunContext {
             memory: &self.memory,
             kernels: &callable.kernels,
@@ -254,6 +255,17 @@ impl DeviceRunner {
         };
         let bound = callable.orchestration.bind(&context, args.raw())?;
         Ok(PreparedRun::new(bound, callable, ticket, Arc::clone(self), topology, aicpu_threads, started))
+    }
+
+    fn resolve_block_dim(&self, requested: i32) -> Result<u32, RunnerError> {
+        let chip_max = self.arch.limits().max_block_dim;
+        let max = self.device.max_block_dim(chip_max).map_err(|error| self.note(error))?.min(chip_max);
+        let block_dim = self.arch.resolve_block_dim(requested)?;
+        match requested {
+            0 => Ok(max),
+            _ if block_dim > max => Err(RunnerError::BlockDim { requested, max, arch: self.arch.name() }),
+            _ => Ok(block_dim),
+        }
     }
 
     fn target(&self, id: CallableId, callable: &Callable, aicpu_threads: u32) -> Target<'_> {

@@ -380,6 +380,11 @@ impl Device for FaultyDevice {
         self.inner.unregister_kernel(handle)
     }
 
+    fn max_block_dim(&self, chip_max: u32) -> Result<u32, DeviceError> {
+        self.shared.enter("max_block_dim")?;
+        self.inner.max_block_dim(chip_max)
+    }
+
     fn runs_images(&self) -> bool {
         self.inner.runs_images()
     }
