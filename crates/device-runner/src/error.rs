@@ -85,6 +85,14 @@ pub enum DeviceError {
         /// What was running and what waited.
         stall: Box<Stall>,
     },
+    /// A launch did not end, or left the device in a state that nobody knows.
+    #[error(
+        "the launch failed and the device cannot be used any more: {source}; close this worker and open another"
+    )]
+    Lost {
+        /// What it met.
+        source: BoxedError,
+    },
     /// An earlier launch could not be ended, so nothing new can be started.
     #[error("the device is unusable since an earlier run: {reason}; close this worker and open another")]
     Unusable {
@@ -126,7 +134,7 @@ impl DeviceError {
     #[must_use]
     pub fn leaves_device_unusable(&self) -> bool {
         match self {
-            Self::Watchdog { .. } | Self::Unusable { .. } => true,
+            Self::Watchdog { .. } | Self::Lost { .. } | Self::Unusable { .. } => true,
             Self::Stalled(stall) => !stall.running.is_empty(),
             _ => false,
         }

@@ -5,6 +5,7 @@ use task_interface::{CoreType, RUNTIME_MAX_ARGS};
 
 use crate::arch::{CoreId, Topology};
 use crate::dev_ptr::DevPtr;
+use crate::image::DeviceImage;
 use crate::stall::WaitingTask;
 
 /// Position of a task in its graph; also its token on the device.
@@ -74,9 +75,9 @@ pub trait DeviceProgram: Send {
     /// Every task that has not started, with what it waits for; called only to report a stall.
     fn waiting(&self) -> Vec<WaitingTask>;
 
-    /// The program as the bytes of the device image that AICPU and AICore programs read, for a device that
+    /// The program as the image that AICPU and AICore programs read, for a device that
     /// [runs images](crate::Device::runs_images); `None` for a program that only an engine can drive.
-    fn take_image(&mut self) -> Option<Vec<u8>> {
+    fn take_image(&mut self) -> Option<DeviceImage> {
         None
     }
 

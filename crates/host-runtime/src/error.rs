@@ -99,7 +99,7 @@ fn kind_of_device(error: &DeviceError) -> ErrorKind {
         DeviceError::OutOfMemory { .. } => ErrorKind::OutOfMemory,
         DeviceError::KernelLoad { .. } => ErrorKind::Callable,
         DeviceError::Stalled(_) | DeviceError::Watchdog { .. } => ErrorKind::Stalled,
-        DeviceError::Unusable { .. } => ErrorKind::Unusable,
+        DeviceError::Lost { .. } | DeviceError::Unusable { .. } => ErrorKind::Unusable,
         DeviceError::Busy => ErrorKind::Busy,
         DeviceError::Closed => ErrorKind::NotInitialized,
         DeviceError::Unsupported { .. } => ErrorKind::Unsupported,

@@ -104,6 +104,13 @@ impl CoreCallable {
         &self.image
     }
 
+    /// Stores the address at which device programs enter the kernel; 0 in files.
+    pub fn set_resolved_addr(&mut self, address: u64) {
+        // The image has at least a header.
+        let place = self.image.iter_mut().skip(RESOLVED_ADDR_OFFSET);
+        place.zip(address.to_le_bytes()).for_each(|(to, from)| *to = from);
+    }
+
     /// The image.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
@@ -204,6 +211,10 @@ mod tests {
         assert_eq!(kernel.view().binary(), b"code");
         assert_eq!(kernel.view().signature(), [ArgDirection::In, ArgDirection::Inout]);
         assert_eq!(kernel.view().resolved_addr(), 0);
+        let mut resolved = kernel.clone();
+        resolved.set_resolved_addr(0x1234_5678_9abc_def0);
+        assert_eq!(resolved.view().resolved_addr(), 0x1234_5678_9abc_def0);
+        assert_eq!(resolved.view().binary(), kernel.view().binary());
         assert!(format!("{kernel:?}").contains("binary_size: 4"));
     }
 
