@@ -11,8 +11,10 @@
 
 mod abi;
 mod entry;
+mod frames;
 mod gm;
 mod host;
+pub mod image;
 mod kernel;
 mod native;
 mod options;
@@ -21,6 +23,7 @@ mod payload;
 mod ready;
 mod rings;
 mod scheduler;
+mod staging;
 mod state;
 mod task;
 mod tensormap;

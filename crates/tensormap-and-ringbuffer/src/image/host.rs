@@ -1,0 +1,240 @@
+//! The host half: lays out the memory of a run, and reads its outcome.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Zeroable as _;
+use device_runner::{
+    ArenaLease, ArenaSizes, BoundRun, ContentCache, DevBuffer, DevPtr, DeviceError, DeviceImage,
+    DeviceProgram, ImageProgram, ImageTarget, Memory, Orchestration, OrchestrationSource, RunContext, Target,
+    VariantError,
+};
+use task_interface::{ChipStorageTaskArgs, CoreType, Handshake};
+
+use super::arena::{ChipNumbers, int};
+use super::contents::MemoryMap;
+use super::error::LaunchLimit;
+use super::objects::UploadedObject;
+use super::runtime::{RuntimeTail, runtime_bytes, tail_offset};
+use super::shared_memory::SharedMemoryHeader;
+use crate::host::status;
+use crate::options::{RingOptions, ThreadOptions};
+use crate::staging::StagedTensors;
+
+/// What the callables of a runner share.
+#[derive(Debug, Default)]
+pub(crate) struct ImageHost {
+    /// Orchestrations in device memory.
+    objects: ContentCache<DevBuffer>,
+    prebuilt: Arc<Prebuilt>,
+}
+
+impl ImageHost {
+    pub(crate) fn open(
+        &self,
+        source: &OrchestrationSource,
+        options: RingOptions,
+    ) -> Result<Box<dyn Orchestration>, VariantError> {
+        let object = UploadedObject::upload(source, &self.objects)?;
+        Ok(Box::new(ImageOrchestration { object, options, prebuilt: Arc::clone(&self.prebuilt) }))
+    }
+}
+
+/// The orchestration of one callable, for device programs.
+#[derive(Debug)]
+struct ImageOrchestration {
+    object: UploadedObject,
+    options: RingOptions,
+    prebuilt: Arc<Prebuilt>,
+}
+
+/// The arena of the last run, as the next one mostly has the same.
+#[derive(Debug, Default)]
+struct Prebuilt(Mutex<Option<(MemoryMap, Arc<[u8]>)>>);
+
+impl Prebuilt {
+    fn arena(&self, map: &MemoryMap) -> Arc<[u8]> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, bytes)) if known == map => Arc::clone(bytes),
+            _ => {
+                let bytes: Arc<[u8]> = map.prebuilt_arena().into();
+                *last = Some((*map, Arc::clone(&bytes)));
+                bytes
+            }
+        }
+    }
+}
+
+impl ImageOrchestration {
+    /// What the host says about the run.
+    fn tail(
+        &self,
+        context: &RunContext<'_>,
+        target: &ImageTarget<'_>,
+        map: &MemoryMap,
+        args: &ChipStorageTaskArgs,
+    ) -> Box<RuntimeTail> {
+        let threads = ThreadOptions::from_environment(map.chip.max_threads);
+        let mut tail: Box<RuntimeTail> = bytemuck::zeroed_box();
+        tail.worker_count = int(u64::from(context.topology.cores()));
+        tail.aicpu_thread_num = int(u64::from(target.aicpu_threads));
+        tail.ready_queue_shards = int(u64::from(threads.ready_queue_shards));
+        tail.orch_to_sched = u8::from(threads.orch_to_sched);
+        tail.task_window_size = u64::from(map.config.window);
+        tail.heap_size = map.config.heap;
+        tail.dep_pool_size = u64::from(map.config.dep_pool);
+        for kernel in context.kernels.kernels() {
+            if let Some(address) = tail.func_id_to_addr.get_mut(kernel.func_id as usize) {
+                *address = kernel.handle.0;
+            }
+        }
+        tail.gm_sm_ptr = map.sm;
+        tail.gm_heap_ptr = map.heap;
+        tail.orch_args_storage = *args;
+        tail.prebuilt_arena_base = map.arena;
+        tail.prebuilt_runtime_offset = map.layout.off_runtime;
+        tail.dev_orch_so_addr = self.object.buffer.ptr().addr();
+        tail.dev_orch_so_size = self.object.buffer.len() as u64;
+        tail.active_callable_id = target.callable_id;
+        tail.register_new_callable_id = u8::from(target.is_new);
+        tail.device_orch_func_name = self.object.entry;
+        tail.device_orch_config_name = self.object.config;
+        tail
+    }
+}
+
+impl Orchestration for ImageOrchestration {
+    fn loaded_on_host(&self) -> bool {
+        false
+    }
+
+    fn loads_on_device(&self) -> bool {
+        true
+    }
+
+    fn bind(
+        &self,
+        context: &RunContext<'_>,
+        args: &ChipStorageTaskArgs,
+    ) -> Result<Box<dyn BoundRun>, VariantError> {
+        let Target::Image(target) = &context.target else {
+            let message = "an orchestration for device programs was bound for an engine";
+            return Err(DeviceError::Internal(message.to_owned()).into());
+        };
+        LaunchLimit::check(target.aicpu_threads, context.topology.block_dim())
+            .map_err(|limit| VariantError::Graph(limit.into()))?;
+        let config = self.options.resolve().map_err(|error| VariantError::Graph(error.into()))?;
+        let mut map = MemoryMap::new(ChipNumbers::of(context.arch), config);
+        let lease = commit(context, &mut map)?;
+        let (args, staged) = StagedTensors::stage(context, args)?;
+        context.memory.copy_to_device(DevPtr::new(map.arena), &self.prebuilt.arena(&map))?;
+        clear_outcome(context.memory, &map)?;
+        let tail = self.tail(context, target, &map, &args);
+        Ok(Box::new(ImageRun {
+            image: Some(image(&map, &tail)),
+            memory: Arc::clone(context.memory),
+            header: DevPtr::new(map.sm),
+            staged,
+            _lease: lease,
+        }))
+    }
+}
+
+/// Commits the three regions, and enters where they are.
+fn commit(context: &RunContext<'_>, map: &mut MemoryMap) -> Result<ArenaLease, VariantError> {
+    let [gm_heap, gm_sm, runtime_arena] = [map.heap_bytes(), map.shared.size, map.layout.arena_size]
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let lease = context.arenas.lease(ArenaSizes { gm_heap, gm_sm, runtime_arena })?;
+    let address = |region: Option<DevPtr>| region.map_or(0, DevPtr::addr);
+    map.heap = address(context.arenas.gm_heap());
+    map.sm = address(context.arenas.gm_sm());
+    map.arena = address(context.arenas.runtime_arena());
+    Ok(lease)
+}
+
+/// The shared memory is booted by device programs, but dirty until then: what an earlier run has left there must not
+/// be taken for the outcome of one that never came so far.
+fn clear_outcome(memory: &Memory, map: &MemoryMap) -> Result<(), DeviceError> {
+    let cleared = SharedMemoryHeader::zeroed();
+    let offset = SharedMemoryHeader::OUTCOME_OFFSET;
+    memory.copy_to_device(DevPtr::new(map.sm + offset as u64), &bytemuck::bytes_of(&cleared)[offset..])
+}
+
+/// The `Runtime` object: handshakes with the type of each core, then what the host says about the run.
+fn image(map: &MemoryMap, tail: &RuntimeTail) -> DeviceImage {
+    let bytes = runtime_bytes(map.chip.cores);
+    let mut object = vec![0; bytes];
+    let workers = usize::try_from(tail.worker_count).unwrap_or(0);
+    let aic = workers / 3;
+    let places = object.chunks_exact_mut(size_of::<Handshake>()).take(workers);
+    for (worker, place) in places.enumerate() {
+        let core_type = if worker < aic { CoreType::Aic } else { CoreType::Aiv };
+        let handshake = Handshake { core_type: core_type.raw(), ..Handshake::zeroed() };
+        place.copy_from_slice(bytemuck::bytes_of(&handshake));
+    }
+    object[tail_offset(map.chip.cores)..].copy_from_slice(bytemuck::bytes_of(tail));
+    // In one part: what it does not say must be zero, not what an earlier run has left there.
+    DeviceImage { bytes, parts: vec![(0, object)] }
+}
+
+struct ImageRun {
+    image: Option<DeviceImage>,
+    memory: Arc<Memory>,
+    /// The header of the shared memory.
+    header: DevPtr,
+    staged: StagedTensors,
+    /// Keeps the pooled memory where it is until the run has ended.
+    _lease: ArenaLease,
+}
+
+impl fmt::Debug for ImageRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageRun").field("staged", &self.staged).finish_non_exhaustive()
+    }
+}
+
+impl ImageRun {
+    fn read_header(&self) -> Result<SharedMemoryHeader, DeviceError> {
+        let mut header = SharedMemoryHeader::zeroed();
+        self.memory.copy_from_device(bytemuck::bytes_of_mut(&mut header), self.header)?;
+        Ok(header)
+    }
+}
+
+/// The error that device programs have left in the header.
+fn error_in(header: &SharedMemoryHeader) -> Option<VariantError> {
+    let (code, who) = match (header.orch_error_code, header.sched_error_code) {
+        (0, 0) => return None,
+        (0, code) => (code, format!("scheduling thread {} of the device", header.sched_error_thread)),
+        (code, _) => (code, "the orchestrator on the device".to_owned()),
+    };
+    Some(status(code, &format!("reported by {who}, whose log says more")))
+}
+
+impl BoundRun for ImageRun {
+    fn take_program(&mut self) -> Box<dyn DeviceProgram> {
+        let nothing = || DeviceImage { bytes: 0, parts: Vec::new() };
+        Box::new(ImageProgram::new(self.image.take().unwrap_or_else(nothing)))
+    }
+
+    fn diagnose(&self) -> Option<VariantError> {
+        // Why the launch failed is known; that the device cannot be read either adds nothing.
+        self.read_header().ok().and_then(|header| error_in(&header))
+    }
+
+    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
+        drop(program);
+        let header = self.read_header()?;
+        if let Some(error) = error_in(&header) {
+            return Err(error);
+        }
+        if header.orchestrator_done == 0 {
+            let text = "the launch ended well, but no orchestrator has run on the device; check that the AICPU \
+                        program is that of this runtime";
+            return Err(VariantError::Status { code: -1, text: text.to_owned() });
+        }
+        self.staged.copy_back()?;
+        Ok(header.tasks())
+    }
+}
