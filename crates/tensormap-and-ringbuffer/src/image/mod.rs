@@ -12,6 +12,8 @@ mod contents;
 mod device;
 mod error;
 mod host;
+#[cfg(test)]
+mod layout_tests;
 mod objects;
 mod reader;
 mod runtime;
