@@ -386,6 +386,33 @@ mod tests {
     }
 
     #[test]
+    fn objects_for_another_machine_pass_where_any_will_do() {
+        let foreign = patched(valid(), 18, &OTHER_MACHINE.0.to_le_bytes());
+        assert_eq!(check_object_of_any_machine(&foreign), check_shared_object(&valid()));
+        assert!(matches!(check_shared_object(&foreign), Err(ElfError::WrongMachine { .. })));
+        let relocatable = patched(foreign.clone(), 16, &1_u16.to_le_bytes());
+        assert!(matches!(check_object_of_any_machine(&relocatable), Err(ElfError::NotSharedObject { .. })));
+        let truncated = check_object_of_any_machine(&foreign[..500]);
+        assert!(matches!(truncated, Err(ElfError::Truncated { .. })), "{truncated:?}");
+    }
+
+    #[test]
+    fn symbols_are_known_where_the_file_lists_them() {
+        let source = "extern \"C\" int used(int); extern \"C\" int made(int x) { return used(x); } static int own;\n\
+                      extern \"C\" int *hidden() { return &own; }";
+        let bytes = crate::common::compile(source, &["-shared"]);
+        for bytes in [bytes.clone(), patched(bytes.clone(), 18, &OTHER_MACHINE.0.to_le_bytes())] {
+            let defines =
+                ["made", "hidden", "used", "own", "mad", ""].map(|name| defines_symbol(&bytes, name));
+            assert_eq!(defines, [Some(true), Some(true), Some(false), Some(false), Some(false), Some(false)]);
+        }
+        // e_shoff, e_shnum: without section headers nothing is listed.
+        let stripped = patched(patched(bytes, 40, &[0; 8]), 60, &[0; 4]);
+        assert_eq!(defines_symbol(&stripped, "made"), None);
+        assert_eq!((defines_symbol(&valid(), "made"), defines_symbol(b"no file", "made")), (None, None));
+    }
+
+    #[test]
     fn other_types_are_named() {
         let kind = |number: u16| message(&patched(valid(), 16, &number.to_le_bytes()));
         assert_eq!(kind(1), "this is not a shared object (ET_REL); link it with -shared");

@@ -130,7 +130,7 @@ struct Regions {
 impl Regions {
     fn commit(context: &RunContext<'_>, config: &RingConfig) -> Result<(Self, ArenaLease), VariantError> {
         let bytes = [
-            RINGS as u64 * config.heap,
+            config.heap_of_all_rings(),
             PayloadPool::bytes(RINGS as u64 * u64::from(config.window)),
             // For all cores of the chip, so that runs of any block_dim use the same memory.
             Frames::engine_bytes(Topology::new(context.arch.limits().max_block_dim).cores()),

@@ -210,7 +210,7 @@ proptest! {
 /// The sizes of the contract: more than a gigabyte, of which only what is used costs anything.
 #[test]
 fn a_program_runs_in_rings_of_the_default_size() {
-    let ops = vec![
+    let ops = [
         Op::Create(Making::Filled, [0, 1], 5, 2, 2),
         Op::Scope(vec![Op::Create(Making::Alloc, [3, 1], 6, 1, 1), Op::Combine([3, 4, 0], 7, 3, 0)]),
     ];

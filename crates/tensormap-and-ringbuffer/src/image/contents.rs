@@ -1,5 +1,7 @@
 //! What stands in the memory of a run: as the host prepares it, and as device programs boot it.
 
+use std::collections::TryReserveError;
+
 use bytemuck::{Pod, Zeroable as _};
 use device_runner::Topology;
 use task_interface::CoreType;
@@ -47,11 +49,6 @@ impl MemoryMap {
             sm: 0,
             arena: 0,
         }
-    }
-
-    /// Bytes of the output heap of all rings.
-    pub(crate) fn heap_bytes(&self) -> u64 {
-        RINGS as u64 * self.config.heap
     }
 
     /// Address of `PTO2Runtime`.
@@ -142,7 +139,7 @@ impl MemoryMap {
             manual_begin_depth: int(MAX_SCOPE_DEPTH as u64),
             scheduler: self.runtime() + std::mem::offset_of!(RuntimeFront, scheduler) as u64,
             gm_heap_base: self.heap,
-            gm_heap_size: self.heap_bytes(),
+            gm_heap_size: self.config.heap_of_all_rings(),
             ..OrchestratorState::zeroed()
         }
     }
@@ -188,7 +185,7 @@ impl MemoryMap {
         RuntimeBack {
             aicore_mailbox: self.arena + self.layout.off_mailbox,
             gm_heap: self.heap,
-            gm_heap_size: self.heap_bytes(),
+            gm_heap_size: self.config.heap_of_all_rings(),
             prebuilt_layout: self.layout,
             ..RuntimeBack::zeroed()
         }
@@ -200,8 +197,14 @@ impl MemoryMap {
     }
 
     /// All bytes of the runtime arena, as the host writes them.
-    pub(crate) fn prebuilt_arena(&self) -> Vec<u8> {
-        let mut bytes = vec![0; usize::try_from(self.layout.arena_size).unwrap_or(0)];
+    ///
+    /// # Errors
+    /// When the host has no memory for as many.
+    pub(crate) fn prebuilt_arena(&self) -> Result<Vec<u8>, TryReserveError> {
+        let size = usize::try_from(self.layout.arena_size).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size)?;
+        bytes.resize(size, 0);
         put(&mut bytes, self.layout.off_runtime, &self.front());
         put(&mut bytes, self.back_offset(), &self.back());
         let entry = TensorMapEntry { bucket_index: -1, ..TensorMapEntry::zeroed() };
@@ -218,7 +221,7 @@ impl MemoryMap {
                 put(&mut bytes, start + index * size_of_val(&slot) as u64, &slot);
             }
         }
-        bytes
+        Ok(bytes)
     }
 
     /// The header of the shared memory when a run starts.

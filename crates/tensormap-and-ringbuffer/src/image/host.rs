@@ -50,19 +50,21 @@ struct ImageOrchestration {
 
 /// The arena of the last run, as the next one mostly has the same.
 #[derive(Debug, Default)]
-struct Prebuilt(Mutex<Option<(MemoryMap, Arc<[u8]>)>>);
+struct Prebuilt(Mutex<Option<(MemoryMap, Arc<Vec<u8>>)>>);
 
 impl Prebuilt {
-    fn arena(&self, map: &MemoryMap) -> Arc<[u8]> {
+    fn arena(&self, map: &MemoryMap) -> Result<Arc<Vec<u8>>, VariantError> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((known, bytes)) if known == map => Arc::clone(bytes),
-            _ => {
-                let bytes: Arc<[u8]> = map.prebuilt_arena().into();
-                *last = Some((*map, Arc::clone(&bytes)));
-                bytes
-            }
+        if let Some((_, bytes)) = last.as_ref().filter(|(known, _)| known == map) {
+            return Ok(Arc::clone(bytes));
         }
+        let built = map.prebuilt_arena();
+        let bytes = Arc::new(built.map_err(|error| {
+            let bytes = map.layout.arena_size;
+            VariantError::Graph(format!("the runtime arena takes {bytes} bytes on the host: {error}").into())
+        })?);
+        *last = Some((*map, Arc::clone(&bytes)));
+        Ok(bytes)
     }
 }
 
@@ -128,12 +130,11 @@ impl Orchestration for ImageOrchestration {
         let mut map = MemoryMap::new(ChipNumbers::of(context.arch), config);
         let lease = commit(context, &mut map)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
-        context.memory.copy_to_device(DevPtr::new(map.arena), &self.prebuilt.arena(&map))?;
-        clear_outcome(context.memory, &map)?;
         let tail = self.tail(context, target, &map, &args);
         Ok(Box::new(ImageRun {
             image: Some(image(&map, &tail)),
             memory: Arc::clone(context.memory),
+            arena: (DevPtr::new(map.arena), self.prebuilt.arena(&map)?),
             header: DevPtr::new(map.sm),
             staged,
             _lease: lease,
@@ -143,22 +144,15 @@ impl Orchestration for ImageOrchestration {
 
 /// Commits the three regions, and enters where they are.
 fn commit(context: &RunContext<'_>, map: &mut MemoryMap) -> Result<ArenaLease, VariantError> {
-    let [gm_heap, gm_sm, runtime_arena] = [map.heap_bytes(), map.shared.size, map.layout.arena_size]
-        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let [gm_heap, gm_sm, runtime_arena] =
+        [map.config.heap_of_all_rings(), map.shared.size, map.layout.arena_size]
+            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let lease = context.arenas.lease(ArenaSizes { gm_heap, gm_sm, runtime_arena })?;
     let address = |region: Option<DevPtr>| region.map_or(0, DevPtr::addr);
     map.heap = address(context.arenas.gm_heap());
     map.sm = address(context.arenas.gm_sm());
     map.arena = address(context.arenas.runtime_arena());
     Ok(lease)
-}
-
-/// The shared memory is booted by device programs, but dirty until then: what an earlier run has left there must not
-/// be taken for the outcome of one that never came so far.
-fn clear_outcome(memory: &Memory, map: &MemoryMap) -> Result<(), DeviceError> {
-    let cleared = SharedMemoryHeader::zeroed();
-    let offset = SharedMemoryHeader::OUTCOME_OFFSET;
-    memory.copy_to_device(DevPtr::new(map.sm + offset as u64), &bytemuck::bytes_of(&cleared)[offset..])
 }
 
 /// The `Runtime` object: handshakes with the type of each core, then what the host says about the run.
@@ -181,6 +175,8 @@ fn image(map: &MemoryMap, tail: &RuntimeTail) -> DeviceImage {
 struct ImageRun {
     image: Option<DeviceImage>,
     memory: Arc<Memory>,
+    /// Where the runtime arena is, and what stands there when the launch starts.
+    arena: (DevPtr, Arc<Vec<u8>>),
     /// The header of the shared memory.
     header: DevPtr,
     staged: StagedTensors,
@@ -195,6 +191,14 @@ impl fmt::Debug for ImageRun {
 }
 
 impl ImageRun {
+    /// The shared memory is booted by device programs, but dirty until then: what an earlier run has left there must
+    /// not be taken for the outcome of one that never came so far.
+    fn clear_outcome(&self) -> Result<(), DeviceError> {
+        let offset = SharedMemoryHeader::OUTCOME_OFFSET;
+        let cleared = vec![0; size_of::<SharedMemoryHeader>() - offset];
+        self.memory.copy_to_device(DevPtr::new(self.header.addr() + offset as u64), &cleared)
+    }
+
     fn read_header(&self) -> Result<SharedMemoryHeader, DeviceError> {
         let mut header = SharedMemoryHeader::zeroed();
         self.memory.copy_from_device(bytemuck::bytes_of_mut(&mut header), self.header)?;
@@ -213,6 +217,12 @@ fn error_in(header: &SharedMemoryHeader) -> Option<VariantError> {
 }
 
 impl BoundRun for ImageRun {
+    fn prepare_launch(&mut self) -> Result<(), VariantError> {
+        let (place, bytes) = &self.arena;
+        self.memory.copy_to_device(*place, bytes)?;
+        Ok(self.clear_outcome()?)
+    }
+
     fn take_program(&mut self) -> Box<dyn DeviceProgram> {
         let nothing = || DeviceImage { bytes: 0, parts: Vec::new() };
         Box::new(ImageProgram::new(self.image.take().unwrap_or_else(nothing)))

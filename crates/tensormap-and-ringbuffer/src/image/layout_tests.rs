@@ -272,6 +272,6 @@ proptest! {
             end = ring.slot_states + 64 * window;
         }
         prop_assert_eq!(map.shared.size, end);
-        prop_assert_eq!(map.heap_bytes(), 4 * config.heap);
+        prop_assert_eq!(map.config.heap_of_all_rings(), 4 * config.heap);
     }
 }

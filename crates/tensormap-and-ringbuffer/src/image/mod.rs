@@ -9,6 +9,8 @@
 
 mod arena;
 mod contents;
+#[cfg(test)]
+mod contents_tests;
 mod device;
 mod error;
 mod host;

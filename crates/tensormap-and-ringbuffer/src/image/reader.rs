@@ -69,7 +69,7 @@ impl Image {
         // SAFETY: the caller keeps the three regions until the program is gone.
         let [heap, sm, arena] = unsafe {
             [
-                Gm::new(map.heap, map.heap_bytes()),
+                Gm::new(map.heap, map.config.heap_of_all_rings()),
                 Gm::new(map.sm, map.shared.size),
                 Gm::new(map.arena, map.layout.arena_size),
             ]
@@ -135,10 +135,29 @@ unsafe fn read_map(chip: ChipNumbers, tail: &RuntimeTail) -> Result<MemoryMap, I
         ..MemoryMap::new(chip, config)
     };
     let expected: RuntimeArenaLayout = map.layout;
+    let ends = [
+        ("gm_heap_ptr", map.heap, config.heap_of_all_rings()),
+        ("gm_sm_ptr", map.sm, map.shared.size),
+        ("prebuilt_arena_base", map.arena, expected.arena_size),
+    ];
+    for (what, start, bytes) in ends {
+        let inside = start.checked_add(bytes).is_some();
+        check(
+            inside,
+            what,
+            format_args!("{start:#x}"),
+            format_args!("an address with {bytes} bytes behind it"),
+        )?;
+    }
     check(layout == expected, "prebuilt_layout", format_args!("{layout:?}"), format_args!("{expected:?}"))?;
     check(offset == expected.off_runtime, "prebuilt_runtime_offset", offset, expected.off_runtime)?;
     check(back.gm_heap == map.heap, "gm_heap of the arena", back.gm_heap, map.heap)?;
-    check(back.gm_heap_size == map.heap_bytes(), "gm_heap_size", back.gm_heap_size, map.heap_bytes())?;
+    check(
+        back.gm_heap_size == map.config.heap_of_all_rings(),
+        "gm_heap_size",
+        back.gm_heap_size,
+        map.config.heap_of_all_rings(),
+    )?;
     let sizes = [
         ("task_window_size", tail.task_window_size, expected.task_window_size),
         ("heap_size", tail.heap_size, expected.heap_size),
