@@ -236,7 +236,7 @@ fn images_that_contradict_themselves_or_the_chip_are_refused() {
         };
         let name = move |member: &'static str, byte: u8| -> Change {
             Box::new(move |image| {
-                ByAddress::write(image + offset(chip, "Runtime", member) as u64, &[byte; 64])
+                ByAddress::write(image + offset(chip, "Runtime", member) as u64, &[byte; 64]);
             })
         };
         let changes: Vec<(&str, Change)> = vec![
