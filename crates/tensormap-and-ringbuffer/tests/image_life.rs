@@ -3,13 +3,25 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+use bytemuck::Zeroable as _;
 
 use common::{CHIPS, ImageDevice, callable, interpreter, object};
 use device_runner::testing::{Fault, FaultyDevice};
-use device_runner::{Device, DeviceRunner, DeviceUsage, RunnerError};
+use device_runner::{CallableSource, DevPtr, Device, DeviceRunner, DeviceUsage, NativeKernel, RunnerError};
+use task_interface::trb::DeferredCompletionEntry;
 use task_interface::{CallConfig, ChipStorageTaskArgs, ContinuousTensor, DataType};
-use tensormap_and_ringbuffer::{RingOptions, TensormapAndRingbuffer};
+use tensormap_and_ringbuffer::image::{DeviceHalf, DeviceLaunch};
+use tensormap_and_ringbuffer::{RingOptions, TensorKernel as _, TensormapAndRingbuffer};
+
+/// An AICPU program has several threads.
+#[test]
+fn threads_may_share_the_device_half() {
+    fn shared<T: Send + Sync>() {}
+    shared::<DeviceHalf>();
+    shared::<DeviceLaunch>();
+}
 
 /// A program of one task, and its tensors.
 struct Client {
@@ -72,6 +84,49 @@ fn runs_that_are_bound_at_the_same_time_do_not_disturb_each_other() {
     assert_eq!(clients.each_ref().map(Client::result), [134, 3, 3, 334]);
     runner.finalize().unwrap();
     assert_eq!(device.usage(), DeviceUsage::default());
+}
+
+/// Leaves a condition in its slab, or an error; notes where the slab is.
+fn deferring(error: i32, slabs: &Arc<Mutex<Vec<u64>>>) -> NativeKernel {
+    let slabs = Arc::clone(slabs);
+    NativeKernel::new("deferring", move |kernel| {
+        let context = kernel.local_context()?.async_ctx;
+        slabs.lock().unwrap().push(context.completion_count);
+        kernel.set_elements(2, &[kernel.elements::<i64>(2)?[0] + 1])?;
+        let counter = DeferredCompletionEntry {
+            addr: kernel.tensor(2)?.buffer_addr,
+            expected_value: 4,
+            ..DeferredCompletionEntry::zeroed()
+        };
+        kernel.write(DevPtr::new(context.completion_entries), &[counter])?;
+        kernel.write(DevPtr::new(context.completion_count), &[1u32])?;
+        kernel.write(DevPtr::new(context.completion_error_code), &[error])
+    })
+}
+
+/// Both slabs of a core, in turn: the kernels count to 5, and from 4 on what they wait for has come.
+#[test]
+fn conditions_that_kernels_leave_are_waited_for() {
+    let device = ImageDevice::new(CHIPS[1], 17);
+    let runner = device.runner(rings());
+    for (error, expected) in [(0, Ok(5)), (103, Err("-103"))] {
+        let slabs = Arc::default();
+        let kernels = vec![(0, deferring(error, &slabs).into())];
+        let source = CallableSource::new(object(interpreter(), "interpret", ""), kernels);
+        let id = runner.register(None, &source).unwrap();
+        let mut client = Client::adding(0);
+        client.words[0] = [[2, 0, 1, 2, 0, 1, 0, 1]; 2].concat();
+        let args = client.args();
+        let ran = runner.run(id, &*args, &config());
+        match expected {
+            Ok(result) => {
+                assert_eq!((ran.unwrap().tasks, client.result()), (2, result));
+                let slabs = slabs.lock().unwrap();
+                assert!(slabs.len() == 2 && slabs[0].abs_diff(slabs[1]) == 1600, "{slabs:x?}");
+            }
+            Err(text) => assert!(ran.unwrap_err().to_string().contains(text)),
+        }
+    }
 }
 
 /// Registers, runs twice, unregisters.

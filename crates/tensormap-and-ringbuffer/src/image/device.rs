@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use device_runner::{Arch, CoreId, DeviceProgram, KernelTable, Topology};
 use task_interface::ChipStorageTaskArgs;
@@ -32,7 +32,7 @@ use crate::state::{Shared, Spare};
 /// # fn drive(program: &mut dyn device_runner::DeviceProgram) -> i32 { 0 }
 /// # fn execute(half: &DeviceHalf, runtime: u64) -> Result<i32, ImageError> {
 /// // SAFETY: the host has put a whole image there, which stays until the launch has ended.
-/// let mut launch = unsafe { half.open(runtime) }?;
+/// let launch = unsafe { half.open(runtime) }?;
 /// let mut program = launch.take_program();
 /// let rc = drive(&mut *program);
 /// Ok(launch.finish(program, rc))
@@ -123,7 +123,7 @@ impl DeviceHalf {
             self.arch.has_sdma_event_records(),
         );
         Ok(DeviceLaunch {
-            program: Some(program),
+            program: Mutex::new(Some(program)),
             shared,
             spare: self.spare.clone(),
             header: map.header(),
@@ -138,9 +138,10 @@ impl DeviceHalf {
     }
 }
 
-/// One launch of a device program.
+/// One launch of a device program, shared by its threads.
 pub struct DeviceLaunch {
-    program: Option<Scheduler>,
+    /// Behind a lock only so that all threads may share the launch.
+    program: Mutex<Option<Scheduler>>,
     shared: Arc<Shared>,
     spare: Spare,
     header: SharedMemoryHeader,
@@ -197,8 +198,9 @@ impl DeviceLaunch {
     }
 
     /// The program to drive; called once. A second call gives one that has nothing to do.
-    pub fn take_program(&mut self) -> Box<dyn DeviceProgram> {
-        Box::new(self.program.take().unwrap_or_else(|| Scheduler::ended(Arc::clone(&self.shared))))
+    pub fn take_program(&self) -> Box<dyn DeviceProgram> {
+        let program = self.program.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::new(program.unwrap_or_else(|| Scheduler::ended(Arc::clone(&self.shared))))
     }
 
     /// Ends the run for what AICPU thread `thread` has met: a core that does not answer, no progress for too long.

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Zeroable as _;
 use device_runner::{
-    ArenaLease, ArenaSizes, BoundRun, ContentCache, DevBuffer, DevPtr, DeviceError, DeviceImage,
+    ArenaLease, ArenaSizes, BoundRun, ContentCache, CoreId, DevBuffer, DevPtr, DeviceError, DeviceImage,
     DeviceProgram, ImageProgram, ImageTarget, Memory, Orchestration, OrchestrationSource, RunContext, Target,
-    VariantError,
+    Topology, VariantError,
 };
-use task_interface::{ChipStorageTaskArgs, CoreType, Handshake};
+use task_interface::{ChipStorageTaskArgs, Handshake};
 
 use super::arena::{ChipNumbers, int};
 use super::contents::MemoryMap;
@@ -132,7 +132,7 @@ impl Orchestration for ImageOrchestration {
         let (args, staged) = StagedTensors::stage(context, args)?;
         let tail = self.tail(context, target, &map, &args);
         Ok(Box::new(ImageRun {
-            image: Some(image(&map, &tail)),
+            image: Some(image(map.chip.cores, context.topology, &tail)),
             memory: Arc::clone(context.memory),
             arena: (DevPtr::new(map.arena), self.prebuilt.arena(&map)?),
             header: DevPtr::new(map.sm),
@@ -156,18 +156,14 @@ fn commit(context: &RunContext<'_>, map: &mut MemoryMap) -> Result<ArenaLease, V
 }
 
 /// The `Runtime` object: handshakes with the type of each core, then what the host says about the run.
-fn image(map: &MemoryMap, tail: &RuntimeTail) -> DeviceImage {
-    let bytes = runtime_bytes(map.chip.cores);
+fn image(chip_cores: u32, topology: Topology, tail: &RuntimeTail) -> DeviceImage {
+    let bytes = runtime_bytes(chip_cores);
     let mut object = vec![0; bytes];
-    let workers = usize::try_from(tail.worker_count).unwrap_or(0);
-    let aic = workers / 3;
-    let places = object.chunks_exact_mut(size_of::<Handshake>()).take(workers);
-    for (worker, place) in places.enumerate() {
-        let core_type = if worker < aic { CoreType::Aic } else { CoreType::Aiv };
-        let handshake = Handshake { core_type: core_type.raw(), ..Handshake::zeroed() };
-        place.copy_from_slice(bytemuck::bytes_of(&handshake));
+    for (core, place) in (0..topology.cores()).zip(object.chunks_exact_mut(size_of::<Handshake>())) {
+        let core_type = topology.core_type(CoreId(core)).raw();
+        place.copy_from_slice(bytemuck::bytes_of(&Handshake { core_type, ..Handshake::zeroed() }));
     }
-    object[tail_offset(map.chip.cores)..].copy_from_slice(bytemuck::bytes_of(tail));
+    object[tail_offset(chip_cores)..].copy_from_slice(bytemuck::bytes_of(tail));
     // In one part: what it does not say must be zero, not what an earlier run has left there.
     DeviceImage { bytes, parts: vec![(0, object)] }
 }

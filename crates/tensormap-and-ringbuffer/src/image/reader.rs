@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use device_runner::{KernelHandle, KernelTable, LaunchKernel, Topology};
-use task_interface::{CoreCallableHeader, CoreType, Handshake};
+use device_runner::{CoreId, KernelHandle, KernelTable, LaunchKernel, Topology};
+use task_interface::{CoreCallableHeader, Handshake};
 
 use super::arena::{ChipNumbers, RuntimeArenaLayout};
 use super::contents::MemoryMap;
@@ -86,12 +86,13 @@ impl Image {
 
 fn check_cores(chip: ChipNumbers, tail: &RuntimeTail) -> Result<Topology, ImageError> {
     let cores = u32::try_from(tail.worker_count).unwrap_or(0);
-    let whole = (3..=chip.cores).contains(&cores) && cores % 3 == 0;
+    let topology = Topology::new(cores / Topology::CORES_PER_CLUSTER);
+    let whole = (1..=chip.cores).contains(&cores) && topology.cores() == cores;
     check(whole, "worker_count", tail.worker_count, format_args!("a multiple of 3 up to {}", chip.cores))?;
     let threads = u32::try_from(tail.aicpu_thread_num).unwrap_or(0);
     let right = (2..=chip.max_threads).contains(&threads);
     check(right, "aicpu_thread_num", tail.aicpu_thread_num, format_args!("2 to {}", chip.max_threads))?;
-    Ok(Topology::new(cores / 3))
+    Ok(topology)
 }
 
 /// # Safety
@@ -101,7 +102,7 @@ unsafe fn check_handshakes(runtime: u64, topology: Topology) -> Result<(), Image
         let place = runtime + u64::from(core) * size_of::<Handshake>() as u64;
         // SAFETY: as the caller promises. Nobody writes there before the AICPU program has greeted the cores.
         let handshake: Handshake = unsafe { gm::read_foreign(place) };
-        let expected = if core < topology.block_dim() { CoreType::Aic } else { CoreType::Aiv };
+        let expected = topology.core_type(CoreId(core));
         let right = handshake.core_type == expected.raw();
         check(right, "core_type of a handshake", handshake.core_type, expected.raw())?;
     }

@@ -141,7 +141,7 @@ impl ImageDevice {
             _ => {}
         }
         // SAFETY: the image is there until `launch` returns, and so is what it names.
-        let mut launch = match unsafe { self.half.open(runtime) } {
+        let launch = match unsafe { self.half.open(runtime) } {
             Ok(launch) => launch,
             Err(error) => {
                 let status = error.status();
@@ -219,6 +219,17 @@ impl Machine<'_> {
         }
     }
 
+    /// Looks for what tasks wait for in memory; whether that has let any go on.
+    fn poll(&self) -> bool {
+        let mut program = self.program.borrow_mut();
+        let before = program.completed();
+        if program.awaits_memory() {
+            self.ended.set(self.ended.get() + 1);
+            program.poll_memory(DeviceTime(self.ended.get()));
+        }
+        program.completed() > before
+    }
+
     /// Ends one of the running tasks; whether there was any.
     fn step(&self) -> bool {
         self.start_all();
@@ -227,7 +238,7 @@ impl Machine<'_> {
             (0..cores.len()).filter(|&core| cores[core].running.is_some()).collect()
         };
         if running.is_empty() {
-            return false;
+            return self.poll();
         }
         let core = running[self.random(running.len())];
         let (task, payload) = self.cores.borrow_mut()[core].running.take().unwrap();
