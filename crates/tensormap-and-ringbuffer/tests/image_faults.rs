@@ -13,7 +13,7 @@ use device_runner::{
     RunnerError, VariantError,
 };
 use task_interface::{CallConfig, ChipStorageTaskArgs, ContinuousTensor, DataType};
-use tensormap_and_ringbuffer::image::{ImageError, LaunchLimit};
+use tensormap_and_ringbuffer::image::{DeviceHalf, ImageError, LaunchLimit};
 use tensormap_and_ringbuffer::{NativeOrchestration, RingOptions};
 
 const COMBINE: i64 = 2;
@@ -360,26 +360,51 @@ fn objects_for_other_machines_are_uploaded_and_the_device_says_if_it_cannot_load
     bench.close();
 }
 
+/// Says of every image that its orchestration is known on the device, and that it is that of `callable`.
+fn known_as(bench: &Bench, callable: i32) {
+    let chip = bench.chip;
+    *bench.device.tamper.lock().unwrap() = Some(Box::new(move |image| {
+        let place = |member| image + offset(chip, "Runtime", member) as u64;
+        ByAddress::write(place("register_new_callable_id_"), &0u8);
+        ByAddress::write(place("active_callable_id_"), &callable);
+    }));
+}
+
 #[test]
-fn a_device_that_was_never_sent_an_orchestration_says_so() {
+fn an_orchestration_that_the_device_has_forgotten_is_loaded_again() {
     let bench = Bench::new(CHIPS[0]);
-    *bench.device.tamper.lock().unwrap() = Some(Box::new(|image| {
-        let place = offset(CHIPS[0], "Runtime", "register_new_callable_id_") as u64;
-        ByAddress::write(image + place, &0u8);
-    }));
-    assert_eq!(status(&bench.failing(GOOD)).0, -1);
-    let refused = bench.device.refused.lock().unwrap().take().unwrap();
-    assert!(refused.to_string().contains("never sent"), "{refused}");
-    *bench.device.tamper.lock().unwrap() = Some(Box::new(|image| {
-        let place = offset(CHIPS[0], "Runtime", "active_callable_id_") as u64;
-        ByAddress::write(image + place, &64i32);
-    }));
-    assert_eq!(status(&bench.failing(GOOD)).0, -1);
-    let refused = bench.device.refused.lock().unwrap().take().unwrap();
-    assert!(refused.to_string().contains("64 is out of range"), "{refused}");
-    *bench.device.tamper.lock().unwrap() = None;
-    bench.assert_works();
+    for callable in [5, 6, 63, 5] {
+        known_as(&bench, callable);
+        bench.assert_works();
+    }
+    for callable in [-1, 64] {
+        known_as(&bench, callable);
+        assert_eq!(status(&bench.failing(GOOD)).0, -1);
+        let refused = bench.device.refused.lock().unwrap().take().unwrap();
+        assert!(refused.to_string().contains("out of range"), "{refused}");
+    }
     bench.close();
+}
+
+/// Each runner counts its callables from the same id on.
+#[test]
+fn hosts_that_share_a_loaded_program_do_not_get_each_others_orchestrations() {
+    let half = Arc::new(DeviceHalf::new(CHIPS[0]));
+    let bench = |entry: &str| {
+        let device = ImageDevice::with_half(CHIPS[0], 7, Arc::clone(&half));
+        let runner = device.runner(rings());
+        let id = runner.register(Some(0), &callable(object(interpreter(), entry, ""))).unwrap();
+        Bench { chip: CHIPS[0], device, runner, id }
+    };
+    let [works, fails] = [bench("interpret"), bench("interpret_nothing")];
+    for _ in 0..3 {
+        works.assert_works();
+        let (result, left) = fails.run(GOOD);
+        result.unwrap();
+        assert_eq!(left, [5, 6], "nothing was interpreted");
+    }
+    works.close();
+    fails.close();
 }
 
 #[test]

@@ -144,34 +144,47 @@ fn live(runner: &Arc<DeviceRunner>) -> Result<(), RunnerError> {
 
 #[test]
 fn whichever_call_of_the_device_fails_nothing_is_kept() {
-    for chip in CHIPS {
-        let mut failed = 0;
-        for call in 0.. {
-            let device = ImageDevice::new(chip, 13);
-            let faulty = FaultyDevice::new(Arc::clone(&device) as Arc<dyn Device>);
-            let variant = Box::new(TensormapAndRingbuffer::with_rings(rings()));
-            let runner = DeviceRunner::attach(chip, variant, Arc::clone(&faulty) as Arc<dyn Device>).unwrap();
-            let before = faulty.journal().len();
-            faulty.set_fault(Some(Fault::Once(before + call)));
-            let lived = live(&runner);
-            let reached = faulty.journal().len() > before + call;
-            faulty.set_fault(None);
-            if !reached {
-                lived.unwrap();
-                break;
-            }
-            failed += 1;
-            // A failure to give something back shows up later: in the next call, or here.
-            let closed = runner.finalize();
-            assert!(
-                lived.is_err() || closed.is_err(),
-                "call {call}: {:?}",
-                faulty.journal().get(before + call)
-            );
-            runner.finalize().unwrap();
-            assert!(runner.report().is_zero(), "call {call}: {:?}", runner.report());
-            assert_eq!(device.usage(), DeviceUsage::default(), "call {call}");
+    let chip = CHIPS[0];
+    let mut failed = 0;
+    for call in 0.. {
+        let device = ImageDevice::new(chip, 13);
+        let faulty = FaultyDevice::new(Arc::clone(&device) as Arc<dyn Device>);
+        let variant = Box::new(TensormapAndRingbuffer::with_rings(rings()));
+        let runner = DeviceRunner::attach(chip, variant, Arc::clone(&faulty) as Arc<dyn Device>).unwrap();
+        let before = faulty.journal().len();
+        faulty.set_fault(Some(Fault::Once(before + call)));
+        let lived = live(&runner);
+        let reached = faulty.journal().len() > before + call;
+        faulty.set_fault(None);
+        if !reached {
+            lived.unwrap();
+            break;
         }
-        assert!(failed > 40, "only {failed} calls");
+        failed += 1;
+        // A failure to give something back shows up later: in the next call, or here.
+        let closed = runner.finalize();
+        assert!(lived.is_err() || closed.is_err(), "call {call}: {:?}", faulty.journal().get(before + call));
+        runner.finalize().unwrap();
+        assert!(runner.report().is_zero(), "call {call}: {:?}", runner.report());
+        assert_eq!(device.usage(), DeviceUsage::default(), "call {call}");
     }
+    assert!(failed > 40, "only {failed} calls");
+}
+
+/// Devices of one process may share a loaded AICPU program.
+#[test]
+fn launches_of_one_device_half_may_overlap() {
+    let half = Arc::new(DeviceHalf::new(CHIPS[1]));
+    std::thread::scope(|scope| {
+        for worker in 0..3u32 {
+            let half = Arc::clone(&half);
+            scope.spawn(move || {
+                let device = ImageDevice::with_half(CHIPS[1], u64::from(worker), half);
+                let runner = device.runner(rings());
+                (0..5).for_each(|_| live(&runner).unwrap());
+                runner.finalize().unwrap();
+                assert_eq!(device.usage(), DeviceUsage::default());
+            });
+        }
+    });
 }

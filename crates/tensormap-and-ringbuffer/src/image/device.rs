@@ -41,10 +41,13 @@ use crate::state::{Shared, Spare};
 pub struct DeviceHalf {
     arch: &'static dyn Arch,
     objects: LoadedObjects,
-    /// Payloads and slabs of all cores that the chip has.
-    frames: Arc<OwnMemory>,
+    frames: FramePool,
     spare: Spare,
 }
+
+/// Payloads and slabs of all cores of a chip, which no launch uses at the moment. They are never freed: a core that
+/// does not leave may still write there.
+type FramePool = Arc<Mutex<Vec<Arc<OwnMemory>>>>;
 
 impl fmt::Debug for DeviceHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +59,17 @@ impl DeviceHalf {
     /// The device half for one chip.
     #[must_use]
     pub fn new(arch: &'static dyn Arch) -> Self {
-        let frames = Frames::device_memory(ChipNumbers::of(arch).cores);
-        Self { arch, objects: LoadedObjects::default(), frames, spare: Spare::default() }
+        Self {
+            arch,
+            objects: LoadedObjects::default(),
+            frames: FramePool::default(),
+            spare: Spare::default(),
+        }
     }
 
     /// Checks the image of a launch, boots its memory, and loads its orchestration.
     ///
-    /// Launches of one device half follow each other: the payloads of the cores are the same for all.
+    /// Launches of one device half may overlap, where a loaded program serves several devices.
     ///
     /// # Errors
     /// [`ImageError::Invalid`], with nothing written; [`ImageError::Orchestration`], which the host also finds in
@@ -89,6 +96,7 @@ impl DeviceHalf {
         let tail = &image.tail;
         let object = ObjectOfImage {
             callable: tail.active_callable_id,
+            address: tail.dev_orch_so_addr,
             is_new: tail.register_new_callable_id != 0,
             entry: &image.entry_name,
             config: &image.config_name,
@@ -112,7 +120,9 @@ impl DeviceHalf {
             kernels: Arc::clone(&kernels),
             topology,
         };
-        let frames = Frames::for_device(Arc::clone(&self.frames), topology.cores());
+        let spare = self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let memory = spare.unwrap_or_else(|| Frames::device_memory(map.chip.cores));
+        let frames = Frames::for_device(Arc::clone(&memory), topology.cores());
         let payload_pairs = (0..topology.cores()).map(|core| frames.payloads(CoreId(core))).collect();
         let program = Scheduler::new(
             Arc::clone(&shared),
@@ -133,6 +143,7 @@ impl DeviceHalf {
             orch_to_sched: tail.orch_to_sched != 0,
             kernels,
             payload_pairs,
+            frames: (memory, Arc::clone(&self.frames)),
             failing_thread: AtomicI32::new(0),
         })
     }
@@ -151,6 +162,8 @@ pub struct DeviceLaunch {
     orch_to_sched: bool,
     kernels: Arc<KernelTable>,
     payload_pairs: Vec<u64>,
+    /// What the payloads are in, and where it goes afterwards.
+    frames: (Arc<OwnMemory>, FramePool),
     failing_thread: AtomicI32,
 }
 
@@ -217,8 +230,10 @@ impl DeviceLaunch {
     /// run, or `rc` if that is 0 (`spec/device-abi.md`, section 4.6).
     pub fn finish(self, program: Box<dyn DeviceProgram>, rc: i32) -> i32 {
         drop(program);
-        let Self { program: unused, shared, spare, mut header, sm, failing_thread, .. } = self;
+        let Self { program: unused, shared, spare, mut header, sm, frames, failing_thread, .. } = self;
         drop(unused);
+        let (memory, pool) = frames;
+        pool.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         let state = shared.lock();
         for (ring, header) in state.rings.iter().zip(&mut header.rings) {
             header.fc.current_task_index = ring.next_id().cast_signed();

@@ -1,6 +1,6 @@
 //! Orchestrations: in device memory, for device programs to load; and as these have loaded them.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use device_runner::{
@@ -70,14 +70,26 @@ fn fixed_name(what: &str, name: &str) -> Result<[u8; CALLABLE_FUNC_NAME_MAX], Va
     Ok(bytes)
 }
 
-/// Orchestrations that a device program has loaded, by callable id (`spec/device-abi.md`, section 4.7).
+/// Orchestrations that a device program has loaded (`spec/device-abi.md`, section 4.7).
+///
+/// A callable is known by its id and by where its object lies: hosts that share a loaded device program have the
+/// same ids, but not the same memory.
 #[derive(Debug, Default)]
-pub(crate) struct LoadedObjects(Mutex<BTreeMap<i32, Arc<Mutex<Entry>>>>);
+pub(crate) struct LoadedObjects(Mutex<VecDeque<Loaded>>);
+
+#[derive(Debug)]
+struct Loaded {
+    callable: i32,
+    address: u64,
+    entry: Arc<Mutex<Entry>>,
+}
 
 /// The part of an image that says which orchestration it is for.
 pub(crate) struct ObjectOfImage<'a> {
     pub(crate) callable: i32,
-    /// Whether what is known under the id belongs to another callable by now.
+    /// Device address of the object.
+    pub(crate) address: u64,
+    /// Whether what is known by these two belongs to another callable by now.
     pub(crate) is_new: bool,
     pub(crate) entry: &'a str,
     pub(crate) config: &'a str,
@@ -86,32 +98,25 @@ pub(crate) struct ObjectOfImage<'a> {
 impl LoadedObjects {
     /// The orchestration of an image; `bytes` reads the object, if it has to be loaded.
     ///
-    /// What was loaded stays even if the run then fails: the reference forgets it when arguments are missing, but its
-    /// host does not send it again.
+    /// What was loaded stays even if the run then fails, and what is not known any more is loaded again, as every
+    /// image says where its object is. The reference fails in the latter case until the callable is registered anew.
     pub(crate) fn get(
         &self,
         object: &ObjectOfImage<'_>,
         bytes: impl FnOnce() -> Arc<[u8]>,
     ) -> Result<Arc<Mutex<Entry>>, VariantError> {
-        let known = usize::try_from(object.callable).is_ok_and(|id| id < MAX_REGISTERED_CALLABLE_IDS);
-        if !known {
-            let message = format!(
-                "callable id {} is out of range: 0 to {} are valid",
-                object.callable,
-                MAX_REGISTERED_CALLABLE_IDS - 1
-            );
+        if !usize::try_from(object.callable).is_ok_and(|id| id < MAX_REGISTERED_CALLABLE_IDS) {
+            let most = MAX_REGISTERED_CALLABLE_IDS - 1;
+            let message = format!("callable id {} is out of range: 0 to {most} are valid", object.callable);
             return Err(VariantError::Load(message.into()));
         }
         let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |known: &Loaded| known.callable == object.callable && known.address == object.address;
         if object.is_new {
-            loaded.remove(&object.callable);
+            loaded.retain(|known| !is_it(known));
         }
-        if let Some(entry) = loaded.get(&object.callable) {
-            return Ok(Arc::clone(entry));
-        }
-        if !object.is_new {
-            let message = "it was never sent here; unregister the callable and register it again";
-            return Err(VariantError::Load(message.into()));
+        if let Some(known) = loaded.iter().find(|known| is_it(known)) {
+            return Ok(Arc::clone(&known.entry));
         }
         let entry = Entry::open(&OrchestrationSource::Object {
             bytes: bytes(),
@@ -119,7 +124,11 @@ impl LoadedObjects {
             config: object.config.to_owned(),
         })?;
         let entry = Arc::new(Mutex::new(entry));
-        loaded.insert(object.callable, Arc::clone(&entry));
+        if loaded.len() >= MAX_REGISTERED_CALLABLE_IDS {
+            loaded.pop_front();
+        }
+        let (callable, address) = (object.callable, object.address);
+        loaded.push_back(Loaded { callable, address, entry: Arc::clone(&entry) });
         Ok(entry)
     }
 }

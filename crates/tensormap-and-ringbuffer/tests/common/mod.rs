@@ -86,7 +86,7 @@ type Tamper = Box<dyn Fn(u64) + Send>;
 pub struct ImageDevice {
     memory: SimDevice,
     chip: &'static dyn Arch,
-    half: DeviceHalf,
+    half: Arc<DeviceHalf>,
     /// By the address that cores call.
     kernels: Mutex<BTreeMap<u64, NativeKernel>>,
     pub misbehaviour: Mutex<Misbehaviour>,
@@ -106,10 +106,15 @@ impl std::fmt::Debug for ImageDevice {
 
 impl ImageDevice {
     pub fn new(chip: &'static dyn Arch, seed: u64) -> Arc<Self> {
+        Self::with_half(chip, seed, Arc::new(DeviceHalf::new(chip)))
+    }
+
+    /// A device whose AICPU program others have loaded, too.
+    pub fn with_half(chip: &'static dyn Arch, seed: u64, half: Arc<DeviceHalf>) -> Arc<Self> {
         Arc::new(Self {
             memory: SimDevice::new(0, SimOptions::default()).unwrap(),
             chip,
-            half: DeviceHalf::new(chip),
+            half,
             kernels: Mutex::default(),
             misbehaviour: Mutex::default(),
             tamper: Mutex::default(),

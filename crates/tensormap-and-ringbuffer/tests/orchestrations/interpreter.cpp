@@ -146,4 +146,6 @@ extern "C" void interpret(const ChipStorageTaskArgs &args) {
     }
 }
 
+extern "C" void interpret_nothing(const ChipStorageTaskArgs &) {}
+
 extern "C" PTO2OrchestrationConfig two_arguments(const ChipStorageTaskArgs &) { return {2}; }
