@@ -149,7 +149,8 @@ impl DeviceHalf {
     }
 }
 
-/// One launch of a device program, shared by its threads.
+/// One launch of a device program, shared by its threads. It has to be [finished](Self::finish), also when nothing
+/// could be run: dropping it tells the host nothing.
 pub struct DeviceLaunch {
     /// Behind a lock only so that all threads may share the launch.
     program: Mutex<Option<Scheduler>>,
