@@ -38,6 +38,7 @@ pub(super) fn of(run: &Run, title: &str, names: &FuncNames, findings: &[Finding]
             EdgeSource::Nothing => "",
         },
         "cores": cores(swimlane),
+        "coreCount": swimlane.core_to_thread.as_ref().map(Vec::len),
         "kernels": view.kernels(names),
         "path": critical_path(&graph).map(|path| json!({"tasks": path.tasks, "length": path.length.nanos()})),
         "chain": view.chain(),
