@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod build_all;
+mod report;
 mod st;
 
 const HELP: &str = "\
@@ -18,6 +19,7 @@ Commands:
   st         run the scenes and check their results
   bench      measure the simulated chips
   build-all  build the libraries for clients of the C API
+  report     check and show what a run's diagnostics recorded
   help       show this text
 
 `cargo xtask <COMMAND> --help` tells more about a command.
@@ -48,6 +50,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Value(command)) if command == "st" => st::run(parser),
         Some(Value(command)) if command == "bench" => bench::run(parser),
         Some(Value(command)) if command == "build-all" => build_all::run(parser),
+        Some(Value(command)) if command == "report" => report::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),
         Some(Long("help") | Short('h')) | None => show(HELP),
         Some(Value(command)) => Ok(refuse(&format!("unknown command \"{}\"", command.display()), HELP)),
