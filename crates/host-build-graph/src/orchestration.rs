@@ -10,6 +10,7 @@ use task_interface::ChipStorageTaskArgs;
 
 use crate::abi;
 use crate::builder::{GraphBuilder, NativeGraph};
+use crate::dump::TaskDump;
 use crate::scheduler::Scheduler;
 use crate::staging::Staging;
 
@@ -128,8 +129,12 @@ impl Orchestration for HbgOrchestration {
         };
         let links = graph.link().map_err(|error| VariantError::Graph(error.into()))?;
         mention_unrecorded(&staging);
+        if context.recorder.is_some_and(|recorder| recorder.wants_deps()) {
+            log::error!("dep_gen: {} derives no dependencies; there are none to be recorded", HostBuildGraph::NAME);
+        }
         let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
-        let program = Box::new(Scheduler::new(graph, links, names));
+        let dump = TaskDump::new(context, args, &staging);
+        let program = Box::new(Scheduler::new(graph, links, names).dumping(dump));
         Ok(Box::new(HbgRun { program: Some(program), staging }))
     }
 }

@@ -47,6 +47,11 @@ impl Staging {
         self.pairs.push((host, dev));
     }
 
+    /// Addresses of the memory that the run has taken and not freed.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.buffers.values().map(|buffer| (buffer.ptr().addr(), buffer.len() as u64))
+    }
+
     /// Copies every pair back, in the order of recording.
     pub(crate) fn copy_back(&self) -> Result<(), DeviceError> {
         let mut results = self.pairs.iter().filter_map(|(host, dev)| host.zip(Some(*dev)));

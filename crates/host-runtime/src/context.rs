@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use chip_worker::{CallConfig, ChipStorageTaskArgs, DevPtr, ResourceReport, RunOutcome};
-use device_runner::{CallableId, CallableSource, DeviceRunner};
+use device_runner::{CallableId, CallableSource, DeviceRunner, RunnerError};
 use host_library::ErrorKind;
 use task_interface::{ChipCallable, MAX_REGISTERED_CALLABLE_IDS, PtoRunTiming};
 
@@ -172,6 +172,10 @@ impl Context {
     ) -> Result<(), Failure> {
         let started = Instant::now();
         let outcome = attached.runner.run(id, args, config).map_err(|error| {
+            if let RunnerError::Export { outcome, .. } = &error {
+                // The run itself went well.
+                self.note_run(**outcome, timing);
+            }
             let failure = Failure::from(error);
             if failure.kind == ErrorKind::Orchestration {
                 timing.host_wall_ns = nanos(started.elapsed());
@@ -181,10 +185,14 @@ impl Context {
             }
             failure
         })?;
+        self.note_run(outcome, timing);
+        Ok(())
+    }
+
+    fn note_run(&self, outcome: RunOutcome, timing: &mut PtoRunTiming) {
         timing.host_wall_ns = nanos(outcome.host_wall);
         timing.device_wall_ns = nanos(outcome.device_wall);
         *lock(&self.last_run) = Some(outcome);
-        Ok(())
     }
 
     /// How often orchestrations were first run on the device since they were registered.

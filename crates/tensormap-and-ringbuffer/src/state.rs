@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device_runner::DeviceTime;
+use device_runner::{DeviceTime, Recorder};
 use task_interface::trb::{TaskToken, TrbErrorCode};
 
 use crate::gm::Gm;
 use crate::payload::PayloadPool;
 use crate::ready::ReadyQueues;
+use crate::replay::Submits;
 use crate::rings::{ConfigError, Ring, RingConfig, Slot};
 use crate::task::Task;
 use crate::tensormap::TensorMap;
@@ -27,11 +28,24 @@ pub(crate) struct Fatal {
 pub(crate) struct Shared {
     state: Mutex<State>,
     is_fatal: AtomicBool,
+    /// What is to be told about the run, if anything is.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Shared {
     pub(crate) fn new(state: State) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false) })
+        Self::recorded(state, None)
+    }
+
+    /// The same, for a run that is recorded.
+    pub(crate) fn recorded(mut state: State, recorder: Option<&Arc<Recorder>>) -> Arc<Self> {
+        state.submits = recorder.is_some_and(|recorder| recorder.wants_deps()).then(Submits::default);
+        let recorder = recorder.map(Arc::clone);
+        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false), recorder })
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,6 +123,8 @@ pub(crate) struct State {
     pub(crate) completed: u64,
     /// Whether the orchestration has returned.
     pub(crate) orchestrated: bool,
+    /// What the graph was built from, if that is to be recorded.
+    pub(crate) submits: Option<Submits>,
     /// Set by the orchestrator, and by the scheduler.
     pub(crate) orchestrator_fatal: Option<Fatal>,
     pub(crate) scheduler_fatal: Option<Fatal>,
@@ -128,6 +144,7 @@ impl State {
             submitted: 0,
             completed: 0,
             orchestrated: false,
+            submits: None,
             orchestrator_fatal: None,
             scheduler_fatal: None,
         }
@@ -142,6 +159,7 @@ impl State {
         self.heap = heap;
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);
+        self.submits = None;
         (self.orchestrator_fatal, self.scheduler_fatal) = (None, None);
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Task {
     pub(crate) payload: Option<u64>,
     pub(crate) tensor_count: u32,
     pub(crate) scalar_count: u32,
+    /// Tensors that the client has chosen for dumps, bit i for tensor i; `None` if it has chosen none.
+    pub(crate) chosen: Option<u64>,
 }
 
 impl Task {

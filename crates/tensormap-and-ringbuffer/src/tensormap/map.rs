@@ -160,8 +160,13 @@ impl TensorMap {
         self.high_water = 0;
     }
 
+    /// What an entry says about memory; nothing for one that is gone.
+    pub(crate) fn region(&self, handle: Handle) -> Option<&Region> {
+        let entry = self.entries.get(handle.index)?;
+        (entry.in_use && entry.generation == handle.generation).then_some(&entry.region)
+    }
+
     /// Entries held, dead ones included.
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
