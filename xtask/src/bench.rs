@@ -299,7 +299,12 @@ fn measure_submit(options: &Options, worker: &ChipWorker) -> Result<()> {
 
 impl Options {
     /// Whether the figure was wanted.
-    fn measure(&self, name: &str, params: &str, mut sample: impl FnMut(usize) -> Result<u64>) -> Result<bool> {
+    fn measure(
+        &self,
+        name: &str,
+        params: &str,
+        mut sample: impl FnMut(usize) -> Result<u64>,
+    ) -> Result<bool> {
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter.as_str())) {
             return Ok(false);
         }

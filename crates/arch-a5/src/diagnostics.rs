@@ -31,10 +31,7 @@ static PMU: [PmuEvents; 7] = [
     PmuEvents { event_type: 8, counters: &L2_CACHE },
 ];
 
-static ARITHMETIC: Counters = counters([
-    (0x323, "cube_fp_instr_busy"),
-    (0x324, "cube_int_instr_busy"),
-]);
+static ARITHMETIC: Counters = counters([(0x323, "cube_fp_instr_busy"), (0x324, "cube_int_instr_busy")]);
 
 static PIPE_UTILIZATION: Counters = counters([
     (0x501, "pmu_idc_aic_vec_busy_o"),

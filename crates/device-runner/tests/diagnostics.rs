@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use common::{Bench, add, args, is_injected, native_callable, quiet_injected_panics};
 use device_runner::testing::Fault;
 use device_runner::{CallableId, DeviceError, RunOutcome, RunnerError, VariantError};
-use run_records::{Run, RecordsError};
+use run_records::{RecordsError, Run};
 use task_interface::{CallConfig, CallConfigError};
 
 const SWITCHES: [fn(&mut CallConfig); 5] = [

@@ -130,7 +130,10 @@ impl Orchestration for HbgOrchestration {
         let links = graph.link().map_err(|error| VariantError::Graph(error.into()))?;
         mention_unrecorded(&staging);
         if context.recorder.is_some_and(|recorder| recorder.wants_deps()) {
-            log::error!("dep_gen: {} derives no dependencies; there are none to be recorded", HostBuildGraph::NAME);
+            log::error!(
+                "dep_gen: {} derives no dependencies; there are none to be recorded",
+                HostBuildGraph::NAME
+            );
         }
         let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
         let dump = TaskDump::new(context, args, &staging);

@@ -13,10 +13,14 @@ pub(crate) fn writers(
     alive: impl Fn(TaskToken) -> bool,
     visit: impl FnMut(TaskToken, OverlapStatus, Handle),
 ) {
-    let looks = matches!(tag, TensorArgType::Input | TensorArgType::Inout) && !tensor.manual_dep();
-    if looks {
+    if looks(tag, tensor) {
         map.overlapping(&Region::new(tensor), alive, visit);
     }
+}
+
+/// Whether an argument has to wait for what was written to its buffer.
+pub(crate) fn looks(tag: TensorArgType, tensor: &Tensor) -> bool {
+    matches!(tag, TensorArgType::Input | TensorArgType::Inout) && !tensor.manual_dep()
 }
 
 /// Whether an argument takes the place of a write that it has to wait for.

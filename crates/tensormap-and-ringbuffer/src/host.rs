@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use device_runner::{
-    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, RunContext,
-    Roles, RuntimeVariant, Topology, VariantError,
+    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, Roles,
+    RunContext, RuntimeVariant, Topology, VariantError,
 };
 use object_loader::elf;
 use task_interface::ChipStorageTaskArgs;

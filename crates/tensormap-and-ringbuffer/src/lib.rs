@@ -22,6 +22,7 @@ mod kernel;
 mod native;
 mod options;
 mod orchestrator;
+mod past;
 mod payload;
 mod ready;
 mod replay;

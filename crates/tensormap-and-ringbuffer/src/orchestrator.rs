@@ -8,8 +8,9 @@ use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
 use task_interface::TensorArgType;
 use task_interface::trb::{
-    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, ResourceShape, SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo,
-    TensorError, TrbErrorCode,
+    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, ResourceShape,
+    SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo, TensorError,
+    TrbErrorCode,
 };
 
 use crate::derivation;
@@ -94,16 +95,24 @@ pub(crate) struct Orchestrator<'a> {
     covered: Vec<Handle>,
 }
 
-/// Device time of the orchestrator: it stands still while it waits.
+/// Device time of the orchestrator: it stands still while it waits, and goes on when what it waited for has come.
 struct Clock {
     started: Instant,
     waited: Duration,
+    /// How far it was put forward to what it waited for.
+    ahead: u64,
 }
 
 impl Clock {
     fn now(&self) -> DeviceTime {
         let busy = self.started.elapsed().saturating_sub(self.waited);
-        DeviceTime(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX))
+        let busy = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        DeviceTime(busy.saturating_add(self.ahead))
+    }
+
+    /// Something was waited for that happened at this time.
+    fn advance_to(&mut self, time: DeviceTime) {
+        self.ahead += time.0.saturating_sub(self.now().0);
     }
 }
 
@@ -127,7 +136,7 @@ impl<'a> Orchestrator<'a> {
             open_tasks: 0,
             window,
             spare_lists: Vec::new(),
-            clock: Clock { started: Instant::now(), waited: Duration::ZERO },
+            clock: Clock { started: Instant::now(), waited: Duration::ZERO, ahead: 0 },
             trace,
             producers: Vec::new(),
             covered: Vec::new(),
@@ -326,6 +335,8 @@ impl<'a> Orchestrator<'a> {
         for &producer in &self.producers {
             state.link(producer, token);
         }
+        let derived = submission.tensors.iter().filter(|_| !manual).filter_map(ArgTensor::existing);
+        state.start_behind_past(token, &submission.deps, derived);
         self.trace.step(OrchestratorWork::OrchFanin, token, || self.clock.now());
         if !manual {
             let written = submission.tensors.iter().filter_map(ArgTensor::existing);
@@ -362,7 +373,7 @@ impl<'a> Orchestrator<'a> {
                 return None;
             }
         };
-        let now = self.clock.now();
+        let mut now = self.clock.now();
         self.trace.begin(now);
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -372,6 +383,8 @@ impl<'a> Orchestrator<'a> {
                 drop(state);
                 let slot = self.wait_for_room(ring, packed.total)?;
                 state = shared.lock();
+                self.clock.advance_to(state.past.tasks_of(ring));
+                now = self.clock.now();
                 slot
             }
         };
@@ -546,10 +559,14 @@ impl<'a> Orchestrator<'a> {
         let shared = Arc::clone(&self.shared);
         let state = shared.lock();
         derive(&state, TensorArgType::Input, tensor, &mut self.producers, &mut self.covered);
-        self.producers
-            .iter()
-            .filter_map(|&producer| state.task(producer))
-            .all(|task| task.completed && (!readers_too || task.consumers_left == 0))
+        let writers = || self.producers.iter().filter_map(|&producer| state.task(producer));
+        let settled = writers().all(|task| task.completed && (!readers_too || task.consumers_left == 0));
+        if settled {
+            let ends = writers().map(|task| task.ended_at);
+            let ended = ends.chain([state.past.writers_of(tensor.buffer_addr)]).max();
+            self.clock.advance_to(ended.unwrap_or_default());
+        }
+        settled
     }
 }
 

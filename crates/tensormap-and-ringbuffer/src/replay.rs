@@ -68,8 +68,7 @@ impl Submits {
         }));
         self.explicit.extend_from_slice(&submission.deps);
         self.producers.extend_from_slice(producers);
-        let (tensors, explicit, producers) =
-            (self.tensors.len(), self.explicit.len(), self.producers.len());
+        let (tensors, explicit, producers) = (self.tensors.len(), self.explicit.len(), self.producers.len());
         self.heads.push(Head { task, manual, tensors, explicit, producers });
     }
 
@@ -149,9 +148,15 @@ impl Replay {
     fn writers(&mut self, task: TaskToken, arg: i32, tag: TensorArgType, tensor: &Tensor) {
         let mut met = std::mem::take(&mut self.met);
         met.clear();
-        derivation::writers(&self.map, tag, tensor, |_| true, |pred, status, handle| {
-            met.push((pred, status, handle));
-        });
+        derivation::writers(
+            &self.map,
+            tag,
+            tensor,
+            |_| true,
+            |pred, status, handle| {
+                met.push((pred, status, handle));
+            },
+        );
         for &(pred, status, handle) in &met {
             let covered = status == OverlapStatus::Covered;
             let reason = Reason::Tensormap {

@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use device_runner::{DeviceTime, Recorder};
-use task_interface::trb::{TaskToken, TrbErrorCode};
+use task_interface::TensorArgType;
+use task_interface::trb::{TaskToken, Tensor, TrbErrorCode};
 
+use crate::derivation;
 use crate::gm::Gm;
+use crate::past::Past;
 use crate::payload::PayloadPool;
 use crate::ready::ReadyQueues;
 use crate::replay::Submits;
@@ -114,6 +117,7 @@ pub(crate) struct State {
     tasks: [Vec<Task>; RINGS],
     pub(crate) config: RingConfig,
     pub(crate) map: TensorMap,
+    pub(crate) past: Past,
     pub(crate) ready: ReadyQueues,
     pub(crate) payloads: PayloadPool,
     pub(crate) heap: Gm,
@@ -137,6 +141,7 @@ impl State {
             tasks: Default::default(),
             config,
             map: TensorMap::new(),
+            past: Past::default(),
             ready: ReadyQueues::default(),
             payloads,
             heap,
@@ -154,6 +159,7 @@ impl State {
     fn renew(&mut self, heap: Gm, payloads: PayloadPool) {
         self.rings.iter_mut().for_each(Ring::clear);
         self.map.clear();
+        self.past.clear();
         self.ready.clear();
         self.payloads = payloads;
         self.heap = heap;
@@ -208,12 +214,41 @@ impl State {
         let Some(task) = self.task_mut(producer) else { return };
         task.consumers_left += 1;
         let waits = !task.completed;
+        let ended = task.ended_at;
         if waits {
             task.consumers.push(consumer);
         }
         if let Some(task) = self.task_mut(consumer) {
             task.producers.push(producer);
             task.pending += u32::from(waits);
+            task.ready_at = task.ready_at.max(ended);
+        }
+    }
+
+    /// Lets a task start behind all that it would have waited for, had that not been retired before.
+    pub(crate) fn start_behind_past<'a>(
+        &mut self,
+        token: TaskToken,
+        explicit: &[TaskToken],
+        tensors: impl Iterator<Item = (TensorArgType, &'a Tensor)>,
+    ) {
+        let mut ready = DeviceTime(0);
+        let mut named = |state: &Self, producer: TaskToken| {
+            if producer.is_valid() && state.task(producer).is_none() {
+                ready = ready.max(state.past.tasks_of(usize::from(producer.ring())));
+            }
+        };
+        explicit.iter().for_each(|&producer| named(self, producer));
+        let mut read = DeviceTime(0);
+        for (tag, tensor) in tensors {
+            named(self, tensor.owner_task_id);
+            if derivation::looks(tag, tensor) {
+                read = read.max(self.past.writers_of(tensor.buffer_addr));
+            }
+        }
+        let ready = ready.max(read);
+        if let Some(task) = self.task_mut(token) {
+            task.ready_at = task.ready_at.max(ready);
         }
     }
 
@@ -253,6 +288,7 @@ impl State {
     fn end_one(&mut self, token: TaskToken, at: DeviceTime) {
         let Some(task) = self.task_mut(token) else { return };
         task.completed = true;
+        task.ended_at = at;
         let mut consumers = std::mem::take(&mut task.consumers);
         let mut producers = std::mem::take(&mut task.producers);
         self.completed += 1;
@@ -294,11 +330,17 @@ impl State {
         let Ok(freed) = self.rings[ring].retire(token.local()) else { return };
         for local in freed.tasks {
             let index = (local & (self.config.window - 1)) as usize;
+            self.past.retire(ring, self.tasks[ring][index].ended_at);
             if let Some(payload) = self.tasks[ring][index].payload.take() {
                 self.payloads.give_back(payload);
             }
         }
-        self.map.drop_retired(token.ring(), self.rings[ring].first_alive());
+        let (tasks, past) = (&self.tasks[ring], &mut self.past);
+        self.map.drop_retired(token.ring(), self.rings[ring].first_alive(), |buffer, writer| {
+            // Its record is still there: no task has got its slot yet.
+            let task = tasks.get((writer.local() & (self.config.window - 1)) as usize);
+            past.wrote(buffer, task.map_or(DeviceTime(0), |task| task.ended_at));
+        });
     }
 
     /// Tells the tensor map which producers still count.

@@ -1,6 +1,9 @@
 /// How the chips differ in what they record (`spec/device-abi.md`, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "the arch crates build it; a new difference must be given by both")]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "the arch crates build it; a new difference must be given by both"
+)]
 pub struct Diagnostics {
     /// Whether submits are recorded, for the graph of dependencies.
     pub has_dep_gen: bool,

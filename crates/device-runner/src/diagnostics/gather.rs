@@ -65,7 +65,8 @@ impl TensorView<'_> {
         let room = bytes.filter(|&bytes| gathered.try_reserve_exact(bytes).is_ok()).ok_or_else(layout)?;
         if self.is_contiguous() {
             gathered.resize(room, 0);
-            memory.copy_from_device(&mut gathered, self.at(self.start_offset, element).ok_or_else(layout)?)?;
+            memory
+                .copy_from_device(&mut gathered, self.at(self.start_offset, element).ok_or_else(layout)?)?;
             return Ok(gathered);
         }
         let mut rows = Rows::new(self);
@@ -125,11 +126,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(view: &'a TensorView<'a>) -> Self {
-        Self {
-            view,
-            index: vec![0; view.shape.len().saturating_sub(1)],
-            ended: view.shape.contains(&0),
-        }
+        Self { view, index: vec![0; view.shape.len().saturating_sub(1)], ended: view.shape.contains(&0) }
     }
 }
 

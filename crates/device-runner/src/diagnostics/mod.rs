@@ -23,6 +23,6 @@ pub use gather::TensorView;
 pub use pmu::{MAX_COUNTERS, Pmu, PmuSample};
 pub use recorder::{Recorded, Recorder, Roles};
 pub(crate) use request::Request;
-pub(crate) use swimlane::Spare;
 pub use scopes::{ScopeBorder, ScopeStats};
+pub(crate) use swimlane::Spare;
 pub use swimlane::{SubmitPhase, Swimlane, TaskRun};

@@ -62,7 +62,8 @@ impl Pmu {
         if samples.len() == 0 {
             return None;
         }
-        let named = || self.events.counters.iter().enumerate().filter(|(_, counter)| !counter.name.is_empty());
+        let named =
+            || self.events.counters.iter().enumerate().filter(|(_, counter)| !counter.name.is_empty());
         let row = |sample: &PmuSample| {
             let (core_type, thread_id) = place(sample.core);
             PmuRow {

@@ -163,9 +163,8 @@ impl Recorder {
         let roles = self.roles();
         let limits = self.arch.limits();
         let swimlane = self.swimlane.as_ref();
-        let swimlane = swimlane.and_then(|swimlane| {
-            swimlane.file(limits, self.topology, self.aicpu_threads, &roles)
-        });
+        let swimlane =
+            swimlane.and_then(|swimlane| swimlane.file(limits, self.topology, self.aicpu_threads, &roles));
         let pmu = self.pmu.as_ref().and_then(|pmu| pmu.file(|core| place(self.topology, &roles, core)));
         let results = [
             swimlane.map_or(Ok(()), |file| file.write(folder)),

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, Once};
 use device_runner::testing::{FakeDevice, Fault, FaultyDevice};
 use device_runner::{
     Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram, DeviceRunner,
-    DeviceTime, Diagnostics, Dispatch, DumpedArg, KernelArgs, KernelSource, Limits, Memory, NativeKernel, Orchestration,
-    OrchestrationSource, PmuCounter, PmuEvents, Recorder, Register, SubmitRecords, TensorView, RunContext, RunnerError, RuntimeVariant, TaskId, VariantError,
-    WaitingTask, current_runner,
+    DeviceTime, Diagnostics, Dispatch, DumpedArg, KernelArgs, KernelSource, Limits, Memory, NativeKernel,
+    Orchestration, OrchestrationSource, PmuCounter, PmuEvents, Recorder, Register, RunContext, RunnerError,
+    RuntimeVariant, SubmitRecords, TaskId, TensorView, VariantError, WaitingTask, current_runner,
 };
 use run_records::dump::{Role, Stage};
 use run_records::{Deps, deps};
@@ -52,12 +52,8 @@ impl Arch for TestArch {
         static COUNTERS: [PmuCounter; 2] =
             [PmuCounter { event: 8, name: "busy" }, PmuCounter { event: 0, name: "" }];
         static EVENTS: [PmuEvents; 1] = [PmuEvents { event_type: 2, counters: &COUNTERS }];
-        static DIAGNOSTICS: Diagnostics = Diagnostics {
-            has_dep_gen: true,
-            has_fanout: true,
-            submits: SubmitRecords::Whole,
-            pmu: &EVENTS,
-        };
+        static DIAGNOSTICS: Diagnostics =
+            Diagnostics { has_dep_gen: true, has_fanout: true, submits: SubmitRecords::Whole, pmu: &EVENTS };
         &DIAGNOSTICS
     }
 
@@ -290,8 +286,14 @@ impl TestRun {
             let shape = [u32::try_from(self.values).unwrap()];
             let (buffer, dtype) = (self.data.ptr(), DataType::Uint64.raw());
             let view = TensorView { buffer, dtype, start_offset: 0, shape: &shape, strides: &[1] };
-            let arg =
-                DumpedArg { task: TaskId(0), subtask: 0, func_id: 0, index: 0, role: Role::Output, chosen: None };
+            let arg = DumpedArg {
+                task: TaskId(0),
+                subtask: 0,
+                func_id: 0,
+                index: 0,
+                role: Role::Output,
+                chosen: None,
+            };
             dump.tensor(&arg, Stage::AfterCompletion, &view);
         }
         if let Some(scopes) = recorder.scopes() {
