@@ -377,6 +377,9 @@ impl DeviceProgram for Scheduler {
         self.collect_conditions(&mut state, token, core);
         let Some(record) = state.task_mut(token) else { return };
         record.subtasks_left -= 1;
+        // The sub-task that is told of last need not be that which ends last on the device clock.
+        record.ended_at = record.ended_at.max(at);
+        let ended = record.ended_at;
         if record.subtasks_left > 0 {
             return;
         }
@@ -384,7 +387,7 @@ impl DeviceProgram for Scheduler {
             if let Some(task) = state.task(token) {
                 self.dump(&state, task, Stage::AfterCompletion);
             }
-            state.complete(token, at);
+            state.complete(token, ended);
         } else {
             self.deferred.push(token);
         }
@@ -399,7 +402,8 @@ impl DeviceProgram for Scheduler {
             task.conditions.retain(|entry| !self.has_come(entry));
             let done = task.conditions.is_empty();
             if done {
-                state.complete(token, now);
+                let ended = task.ended_at.max(now);
+                state.complete(token, ended);
             }
             !done
         });

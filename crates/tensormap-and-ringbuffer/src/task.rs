@@ -19,7 +19,7 @@ pub(crate) struct Task {
     pub(crate) pending: u32,
     /// When its last producer completed, or it was submitted.
     pub(crate) ready_at: DeviceTime,
-    /// When it completed.
+    /// When the last of its sub-tasks ended so far, and then when it completed.
     pub(crate) ended_at: DeviceTime,
     /// Every producer whose memory this task keeps alive.
     pub(crate) producers: Vec<TaskToken>,
