@@ -18,8 +18,8 @@ pub use finding::{Finding, RecordRef};
 /// What is known of a run besides its files.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// How many records (blocks times sub-tasks) tasks have; of others it is only checked that their sub-tasks have
-    /// equally many.
+    /// How many records (blocks times sub-tasks) tasks have; of others it is only checked that their
+    /// sub-tasks have equally many.
     pub records_per_task: BTreeMap<u64, usize>,
     /// Tasks whose completion was deferred: a sub-task that defers it has no record.
     pub deferred: BTreeSet<u64>,
@@ -29,8 +29,8 @@ pub struct Facts {
 
 /// What is wrong with the records of a run; nothing, if it is as it should be.
 ///
-/// Rules between two files apply where both are there. Times of dependencies are checked although `deps.json` may hold
-/// edges that the run did not need: those are from tasks that were over.
+/// Rules between two files apply where both are there. Times of dependencies are checked although `deps.json`
+/// may hold edges that the run did not need: those are from tasks that were over.
 #[must_use]
 pub fn check(run: &Run, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -21,8 +21,8 @@ enum Process {
     Orchestrator = 4,
 }
 
-/// Writes the trace of a run: what ran on the cores, what the AICPU saw of it, what schedulers and the orchestrator
-/// did; with arrows for dependencies, and from dispatches to kernels.
+/// Writes the trace of a run: what ran on the cores, what the AICPU saw of it, what schedulers and the
+/// orchestrator did; with arrows for dependencies, and from dispatches to kernels.
 ///
 /// # Errors
 /// Those of the writer.
@@ -182,7 +182,8 @@ impl Trace<'_> {
         Ok(())
     }
 
-    /// From the scheduler's phase in which a task was dispatched, else from the AICPU's view of it, to the kernel.
+    /// From the scheduler's phase in which a task was dispatched, else from the AICPU's view of it, to the
+    /// kernel.
     fn dispatches(&mut self, swimlane: &Swimlane) -> io::Result<()> {
         if swimlane.level < 2 {
             return Ok(());
