@@ -1,6 +1,7 @@
 //! The rules that the records of a run keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use run_records::Run;
 
@@ -25,6 +26,18 @@ pub struct Facts {
     pub deferred: BTreeSet<u64>,
     /// How long the file of dumped bytes is.
     pub dump_bytes: Option<u64>,
+}
+
+impl Facts {
+    /// What the output folder of a run tells besides its records.
+    #[must_use]
+    pub fn of(directory: &Path, run: &Run) -> Self {
+        let bytes =
+            run.dump.as_ref().map(|dump| directory.join(run_records::dump::FOLDER).join(&dump.bin_file));
+        // A file that is missing has no bytes.
+        let dump_bytes = bytes.map(|path| std::fs::metadata(path).map_or(0, |file| file.len()));
+        Self { dump_bytes, ..Self::default() }
+    }
 }
 
 /// What is wrong with the records of a run; nothing, if it is as it should be.

@@ -260,12 +260,7 @@ function showCores() {
         )} on average, ${percent(shares[0], span)} to ${percent(shares[shares.length - 1], span)}`,
       ),
       make("div", { class: `cores ${kind.toLowerCase()}` }, bars),
-      make(
-        "div",
-        { class: "caption" },
-        make("span", {}, `core ${cores[0].id}`),
-        make("span", {}, `core ${cores[cores.length - 1].id}`),
-      ),
+      make("div", { class: "caption" }, `cores ${cores[0].id} to ${cores[cores.length - 1].id}`),
     ];
   });
   open("cores", groups.flat());
