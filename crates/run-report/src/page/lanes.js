@@ -104,8 +104,8 @@ function dice(item) {
 
 // Draws the part of a lane that is in view; `y` and `height` are those of its items. What is too narrow to be
 // seen is put together: a block is as strong as it is full. Its colour is that of one of its items, by chance,
-// longer ones more likely: so the colours of many blocks have the shares that they have in the run. Where blocks
-// begin does not depend on where the view begins, so that nothing flickers when it moves.
+// longer ones more likely: so the colours of many blocks have the shares that they have in the run. Where
+// blocks begin does not depend on where the view begins, so that nothing flickers when it moves.
 function drawLane(context, lane, view, left, width, y, height, withText) {
   const scale = width / (view.end - view.start);
   const { start, end, item } = lane;

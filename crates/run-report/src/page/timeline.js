@@ -222,17 +222,20 @@ function makeTimeline() {
     }
     context.restore();
   }
-  // From each task of the critical path to the next.
+  // From each task of the critical path to the next, unless so many lines would hide the lanes.
   function drawPath(context) {
     const list = content.path.tasks;
+    const lines = [];
+    for (let i = 1; i < list.length; i++) {
+      const [from, to] = [lastRecord(list[i - 1]), firstRecord(list[i])];
+      if (records.start[to] >= view.start && records.end[from] <= view.end) lines.push([from, to]);
+    }
+    if (lines.length > width / 12) return;
     context.strokeStyle = theme.path;
     context.lineWidth = 1;
     context.globalAlpha = 0.6;
     context.beginPath();
-    for (let i = 1; i < list.length; i++) {
-      const from = lastRecord(list[i - 1]),
-        to = firstRecord(list[i]);
-      if (records.start[to] < view.start || records.end[from] > view.end) continue;
+    for (const [from, to] of lines) {
       context.moveTo(x(records.end[from]), box(from).middle);
       context.lineTo(x(records.start[to]), box(to).middle);
     }
