@@ -3,21 +3,16 @@
 use std::ptr;
 
 use crate::error::HalError;
-use crate::hal::{Hal, acl, device_pointer, function, made, made_address};
+use crate::hal::{Hal, acl, device_pointer, function, host_size, made, made_address};
 use crate::stream::Stream;
 use crate::sys;
-
-/// The calls take sizes as `size_t`.
-fn size(call: &'static str, bytes: u64) -> Result<usize, HalError> {
-    usize::try_from(bytes)
-        .map_err(|_| HalError::Argument { call, reason: "more bytes than `size_t` can say" })
-}
 
 impl Hal {
     /// Starts AscendCL with its defaults. Needs [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
-    /// 100002: it runs already in this process. That counts as a start: it wants an [`acl_finalize`](Self::acl_finalize).
+    /// 100002: it runs already in this process. That counts as a start, and wants an
+    /// [`acl_finalize`](Self::acl_finalize) as well.
     pub fn acl_init(&self) -> Result<(), HalError> {
         let init = function!(self, aclInit)?;
         // SAFETY: null stands for the defaults.
@@ -74,7 +69,7 @@ impl Hal {
     /// 100000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory left.
     pub fn acl_malloc(&self, bytes: u64) -> Result<u64, HalError> {
         let malloc = function!(self, aclrtMalloc)?;
-        let bytes = size("aclrtMalloc", bytes)?;
+        let bytes = host_size("aclrtMalloc", bytes)?;
         let mut address = ptr::null_mut();
         // SAFETY: `address` lives during the call.
         acl("aclrtMalloc", unsafe { malloc(&raw mut address, bytes, sys::ACL_MEM_MALLOC_HUGE_FIRST) })?;
@@ -110,7 +105,7 @@ impl Hal {
     /// As [`copy_to_device`](Self::copy_to_device).
     pub fn acl_memset(&self, address: u64, value: u8, bytes: u64) -> Result<(), HalError> {
         let set = function!(self, aclrtMemset)?;
-        let (to, bytes) = (device_pointer("aclrtMemset", address)?, size("aclrtMemset", bytes)?);
+        let (to, bytes) = (device_pointer("aclrtMemset", address)?, host_size("aclrtMemset", bytes)?);
         // SAFETY: the driver checks the range; nothing of the host lies there.
         acl("aclrtMemset", unsafe { set(to, bytes, i32::from(value), bytes) })
     }

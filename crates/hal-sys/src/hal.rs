@@ -76,3 +76,9 @@ pub(crate) fn device_pointer(call: &'static str, address: u64) -> Result<*mut c_
     let address = usize::try_from(address).map_err(|_| HalError::Argument { call, reason })?;
     Ok(std::ptr::with_exposed_provenance_mut(address))
 }
+
+/// A size as those calls want it that take `size_t`.
+pub(crate) fn host_size(call: &'static str, bytes: u64) -> Result<usize, HalError> {
+    usize::try_from(bytes)
+        .map_err(|_| HalError::Argument { call, reason: "more bytes than `size_t` can say" })
+}

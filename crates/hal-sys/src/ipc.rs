@@ -1,11 +1,11 @@
 //! Sharing device memory with other processes and other chips. All of it needs
 //! [`Group::Ipc`](crate::Group::Ipc).
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 use std::ptr;
 
 use crate::error::HalError;
-use crate::hal::{Hal, acl, device_pointer, function, made_address};
+use crate::hal::{Hal, acl, device_pointer, function, host_size, made_address};
 use crate::sys;
 
 /// Bytes of a key, with its final zero.
@@ -33,7 +33,6 @@ impl IpcKey {
     }
 
     fn as_ptr(&self) -> *const c_char {
-        debug_assert!(CStr::from_bytes_until_nul(&self.bytes).is_ok());
         self.bytes.as_ptr().cast()
     }
 }
@@ -47,8 +46,7 @@ impl Hal {
         const CALL: &str = "aclrtIpcMemGetExportKey";
         let export = function!(self, aclrtIpcMemGetExportKey)?;
         let address = device_pointer(CALL, address)?;
-        let reason = "more bytes than `size_t` can say";
-        let bytes = usize::try_from(bytes).map_err(|_| HalError::Argument { call: CALL, reason })?;
+        let bytes = host_size(CALL, bytes)?;
         let mut key = [0_u8; KEY_BYTES];
         // SAFETY: the buffer has as many bytes as is said and lives during the call; the driver checks the address.
         acl(CALL, unsafe { export(address, bytes, key.as_mut_ptr().cast(), key.len(), 0) })?;

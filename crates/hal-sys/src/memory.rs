@@ -50,7 +50,7 @@ impl Hal {
         self.copy(bytes.as_mut_ptr().cast(), from, bytes.len(), sys::RT_MEMCPY_DEVICE_TO_HOST)
     }
 
-    /// One of the two pointers is to a slice of `bytes` bytes, as the kind says, and the other is the driver's to check.
+    /// One of the two pointers is to a slice of so many bytes, as the kind says; the other is the driver's to check.
     fn copy(
         &self,
         to: *mut c_void,
