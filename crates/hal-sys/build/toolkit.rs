@@ -1,7 +1,7 @@
 //! Declarations from C headers: our own, or those of an installed CANN (`spec/hal.md`, section 6).
 //!
-//! Written to `OUT_DIR`: `own.rs` from `include/hal_sys.h`, which `cargo xtask bindings` takes from there, and
-//! `toolkit.rs` from `$ASCEND_HOME_PATH`, which `tests/toolkit.rs` compares with the committed ones.
+//! Written to `OUT_DIR`: `own.rs` from `include/hal_sys.h`, which `cargo xtask bindings` takes from there,
+//! and `toolkit.rs` from `$ASCEND_HOME_PATH`, which `tests/toolkit.rs` compares with the committed ones.
 
 use std::env;
 use std::fmt::Write as _;

@@ -66,7 +66,8 @@ impl Hal {
     /// Allocates device memory, in huge pages where there are any, 64-aligned and uninitialised. *Attached*.
     ///
     /// # Errors
-    /// 100000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory left.
+    /// 100000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory
+    /// left.
     pub fn acl_malloc(&self, bytes: u64) -> Result<u64, HalError> {
         let malloc = function!(self, aclrtMalloc)?;
         let bytes = host_size("aclrtMalloc", bytes)?;
@@ -99,7 +100,8 @@ impl Hal {
         acl("aclrtMemcpy", unsafe { copy(to, bytes.len(), from, bytes.len(), kind) })
     }
 
-    /// Sets each byte of a range of device memory. *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// Sets each byte of a range of device memory. *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`copy_to_device`](Self::copy_to_device).
@@ -110,7 +112,8 @@ impl Hal {
         acl("aclrtMemset", unsafe { set(to, bytes, i32::from(value), bytes) })
     }
 
-    /// As [`stream_create`](Self::stream_create). *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// As [`stream_create`](Self::stream_create). *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`stream_create`](Self::stream_create).
@@ -122,7 +125,8 @@ impl Hal {
         made("aclrtCreateStream", stream).map(Stream::new)
     }
 
-    /// As [`stream_destroy`](Self::stream_destroy). *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// As [`stream_destroy`](Self::stream_destroy). *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`stream_destroy`](Self::stream_destroy).

@@ -26,9 +26,9 @@ impl Hal {
     /// Takes a table as it is, for tests and for libraries that are linked.
     ///
     /// # Safety
-    /// Each function does what the function of its name does in CANN (`spec/hal.md`): it reads and writes host memory
-    /// only where the arguments say so, keeps no pointer to it longer than CANN does, may be called from any thread,
-    /// and stays callable while the `Hal` exists.
+    /// Each function does what the function of its name does in CANN (`spec/hal.md`): it reads and writes
+    /// host memory only where the arguments say so, keeps no pointer to it longer than CANN does, may be
+    /// called from any thread, and stays callable while the `Hal` exists.
     #[must_use]
     pub unsafe fn from_raw_table(table: RawTable) -> Self {
         Self { table }

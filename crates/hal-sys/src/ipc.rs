@@ -48,7 +48,8 @@ impl Hal {
         let address = device_pointer(CALL, address)?;
         let bytes = host_size(CALL, bytes)?;
         let mut key = [0_u8; KEY_BYTES];
-        // SAFETY: the buffer has as many bytes as is said and lives during the call; the driver checks the address.
+        // SAFETY: the buffer has as many bytes as is said and lives during the call; the driver checks the
+        // address.
         acl(CALL, unsafe { export(address, bytes, key.as_mut_ptr().cast(), key.len(), 0) })?;
         Ok(IpcKey::from_bytes(key))
     }
@@ -65,10 +66,12 @@ impl Hal {
         acl("aclrtIpcMemSetImportPid", unsafe { allow(key.as_ptr(), pids.as_mut_ptr(), pids.len()) })
     }
 
-    /// Makes memory of another process reachable and returns its address on the device of this one. *Attached*.
+    /// Makes memory of another process reachable and returns its address on the device of this one.
+    /// *Attached*.
     ///
     /// # Errors
-    /// 107000: there is no such export; 107002: the thread is not attached; 207006: this process is not on its list.
+    /// 107000: there is no such export; 107002: the thread is not attached; 207006: this process is not on
+    /// its list.
     pub fn ipc_import(&self, key: &IpcKey) -> Result<u64, HalError> {
         let import = function!(self, aclrtIpcMemImportByKey)?;
         let mut address = ptr::null_mut();
@@ -87,8 +90,8 @@ impl Hal {
         acl("aclrtIpcMemClose", unsafe { close(key.as_ptr()) })
     }
 
-    /// Lets the device that the thread is *attached* to reach memory of another one. It takes effect when both sides
-    /// have done so: see [`peer_access`](Self::peer_access).
+    /// Lets the device that the thread is *attached* to reach memory of another one. It takes effect when
+    /// both sides have done so: see [`peer_access`](Self::peer_access).
     ///
     /// # Errors
     /// 107000: that is the device itself; 107001: there is no such device.
