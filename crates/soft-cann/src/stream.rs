@@ -31,8 +31,6 @@ pub(crate) struct Stream {
 struct State {
     queue: VecDeque<(Arc<Task>, Job)>,
     running: Option<Arc<Task>>,
-    /// A task has been taken from the queue and is not yet gone.
-    busy: bool,
     /// The first error of a task; it stays.
     error: Option<i32>,
     /// A synchronisation has returned the error.
@@ -42,7 +40,7 @@ struct State {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.busy
+        self.queue.is_empty() && self.running.is_none()
     }
 }
 
@@ -127,18 +125,16 @@ impl Stream {
             let (mut state, _) = wait_until(&self.changed, lock(&self.state), None, due);
             let Some((task, job)) = state.queue.pop_front() else { return };
             state.running = Some(Arc::clone(&task));
-            state.busy = true;
             drop(state);
             let result = self.execute(&task, job);
+            // Before anybody hears of the end: memory of a task that is over may be freed.
+            task.leave();
             let mut state = lock(&self.state);
             if let Err(code) = result {
                 state.error.get_or_insert(code);
             }
             state.running = None;
             drop(state);
-            // Before anybody hears of the end: memory of a task that is over may be freed.
-            drop(task);
-            lock(&self.state).busy = false;
             self.changed.notify_all();
         }
     }

@@ -29,6 +29,8 @@ struct State {
     gate: Gate,
     /// Threads that have not returned.
     left: usize,
+    /// The stream has gone on.
+    over: bool,
     /// What the first failing thread returned.
     failed: Option<i32>,
     killed: Option<i32>,
@@ -155,12 +157,27 @@ impl Task {
             state.failed.get_or_insert(result);
         }
         state.left -= 1;
+        self.end_if_gone(&state);
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// The stream goes on. The task is over as soon as no thread of it runs any more.
+    pub(crate) fn leave(&self) {
+        let mut state = lock(&self.state);
+        state.over = true;
+        self.end_if_gone(&state);
+    }
+
+    fn end_if_gone(&self, state: &State) {
+        if state.over && state.left == 0 {
+            self.device.end(self.serial);
+        }
     }
 }
 
 impl Drop for Task {
+    /// For a task that never ran.
     fn drop(&mut self) {
         self.device.end(self.serial);
     }
