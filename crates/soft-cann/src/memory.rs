@@ -1,6 +1,7 @@
 //! The memory of one device: what is allocated, and what is wrong with an address.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::RawFd;
 use std::sync::{Mutex, OnceLock};
 
 use crate::codes;
@@ -204,9 +205,9 @@ impl Memory {
         self.region.get().is_some_and(|region| (region.base()..region.end()).contains(&address))
     }
 
-    /// Start and size of the buffer that an address lies in.
-    pub(crate) fn buffer_at(&self, address: u64) -> Option<(u64, u64)> {
-        lock(&self.state).buffer_at(address).map(|(start, allocation)| (start, allocation.size))
+    /// The memory file, and where in it an address is.
+    pub(crate) fn place_of(&self, address: u64) -> Option<(RawFd, u64)> {
+        self.region.get().map(|region| region.place(address))
     }
 
     /// Start and size of all buffers.

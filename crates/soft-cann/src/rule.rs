@@ -43,6 +43,8 @@ pub(crate) enum Effect {
     Cascade,
     /// `aclrtDevicePeerAccessStatus` never says that access is enabled.
     PeerNever,
+    /// Calls of HCCL leave the calling thread in another context.
+    HcclSwitch,
     /// Capacity of the device in bytes.
     MemoryLimit(u64),
     /// The cores that the chip has.
@@ -128,6 +130,13 @@ impl Rule {
     #[must_use]
     pub fn peer_never() -> Self {
         Self::new(Effect::PeerNever)
+    }
+
+    /// `HcclCommInitRootInfo` and `HcclBarrier` leave the calling thread in another context, so that it has to attach
+    /// itself again.
+    #[must_use]
+    pub fn hccl_switch() -> Self {
+        Self::new(Effect::HcclSwitch)
     }
 
     /// The device has this many bytes.
@@ -240,6 +249,11 @@ impl Rules {
         lock(&self.0).clear();
     }
 
+    /// How many were injected.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     /// How often the rule with this number, in the order of injection, has taken effect.
     pub(crate) fn fired(&self, index: usize) -> Option<u64> {
         lock(&self.0).get(index).map(|active| active.fired.load(Ordering::SeqCst))
@@ -287,7 +301,7 @@ impl std::str::FromStr for Rule {
     /// Reads fields `key=value` or `key`, separated by colons:
     ///
     /// `fn=F[:rc=N]`, `lose=F`, `aicpu=F:return=N[:block=B]`, `aicpu=F:hang`, `aicore:hang[:core=C]`, `late=MS`,
-    /// `corrupt-object`, `cascade`, `peer-never`, `memory=BYTES`, `bitmap=HEX`, `busy=N`, each with `nth=N`,
+    /// `corrupt-object`, `cascade`, `peer-never`, `hccl-switch`, `memory=BYTES`, `bitmap=HEX`, `busy=N`, each with `nth=N`,
     /// `every=N` or `first=N` if it is not for every event.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         parse(text).ok_or_else(|| RuleError(text.to_owned()))
@@ -343,6 +357,7 @@ fn head(fields: &mut HashMap<&str, &str>) -> Option<Rule> {
         ("corrupt-object", Rule::corrupt_object as fn() -> Rule),
         ("cascade", Rule::cascade),
         ("peer-never", Rule::peer_never),
+        ("hccl-switch", Rule::hccl_switch),
     ];
     if let Some((key, rule)) = flags.iter().find(|(key, _)| fields.contains_key(key)) {
         return fields.remove(key).filter(|value| value.is_empty()).map(|_| rule());
