@@ -54,6 +54,8 @@ struct Freed {
     address: u64,
     size: u64,
     end: u64,
+    /// By a reset, which also ends what may still use it.
+    swept: bool,
 }
 
 /// A call that is refused, and what to report about it.
@@ -176,7 +178,7 @@ impl Memory {
         state.live.remove(&address);
         state.used = state.used.saturating_sub(charged);
         let end = end_of(address, size);
-        state.freed.insert(unit_of(address), Freed { address, size, end });
+        state.freed.insert(unit_of(address), Freed { address, size, end, swept: false });
         if let Some(region) = self.region.get() {
             region.discard(unit_of(address), end - unit_of(address));
         }
@@ -277,7 +279,7 @@ impl Memory {
         let Some(region) = self.region.get() else { return Vec::new() };
         let guards =
             state.live.iter().filter_map(|(address, allocation)| guard_damage(*address, allocation.size));
-        let freed = state.freed.iter().filter_map(|(unit, freed)| {
+        let freed = state.freed.iter().filter(|(_, freed)| !freed.swept).filter_map(|(unit, freed)| {
             let (at, _) = region.touched(*unit, freed.end)?;
             let text = format!(
                 "the buffer at {:#x} of {} bytes was used after it had been freed, near {at:#x}",
@@ -293,7 +295,7 @@ impl Memory {
         let mut state = lock(&self.state);
         for (address, allocation) in std::mem::take(&mut state.live) {
             let end = end_of(address, allocation.size);
-            state.freed.insert(unit_of(address), Freed { address, size: allocation.size, end });
+            state.freed.insert(unit_of(address), Freed { address, size: allocation.size, end, swept: true });
             if let Some(region) = self.region.get() {
                 region.discard(unit_of(address), end - unit_of(address));
             }
