@@ -72,6 +72,30 @@ fn the_environment_injects_failures() {
     assert!(text.contains("rtStreamCreate"), "{text}");
 }
 
+#[test]
+fn ranks_of_several_processes_share_memory_and_meet() {
+    const RANKS: usize = 3;
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = libraries_dir().unwrap();
+    let search = format!("-L{}", folder.display());
+    let rpath = format!("-Wl,-rpath,{}", folder.display());
+    let program = compile(scratch.path(), "rank.c", &[&search, &rpath, "-lascendcl", "-lhcomm"]);
+    let ranks: Vec<_> = (0..RANKS)
+        .map(|rank| {
+            let mut command = Command::new(&program);
+            let report = scratch.path().join(format!("report.{rank}"));
+            command.arg(scratch.path()).arg(rank.to_string()).arg(RANKS.to_string());
+            command.env("SOFT_CANN_DEVICES", "4").env("SOFT_CANN_REPORT", &report);
+            (std::thread::spawn(move || within_limit(command)), report)
+        })
+        .collect();
+    for (rank, report) in ranks {
+        let output = rank.join().unwrap();
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(std::fs::read_to_string(report).unwrap(), "");
+    }
+}
+
 /// The program with its arguments, and 4 devices.
 fn life(scratch: &Path, report: &Path) -> Command {
     let programs =
@@ -82,7 +106,7 @@ fn life(scratch: &Path, report: &Path) -> Command {
         path
     });
     let json = common::write_json(scratch, "inner_0.so", &[c"gather"]);
-    let mut command = Command::new(compile(scratch));
+    let mut command = Command::new(compile(scratch, "life.c", &["-ldl"]));
     command.args(paths).arg(json).env("LD_LIBRARY_PATH", libraries_dir().unwrap());
     command
         .env("SOFT_CANN_DEVICES", "4")
@@ -91,19 +115,19 @@ fn life(scratch: &Path, report: &Path) -> Command {
     command
 }
 
-fn compile(scratch: &Path) -> PathBuf {
+fn compile(scratch: &Path, source: &str, libraries: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = scratch.join("life");
+    let output = scratch.join("program");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
     let compiled = Command::new(compiler)
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-I"])
         .arg(root.join("include"))
         .arg("-I")
         .arg(root.join("../hal-sys/include"))
-        .arg(root.join("tests/c/life.c"))
+        .arg(root.join("tests/c").join(source))
         .arg("-o")
         .arg(&output)
-        .arg("-ldl")
+        .args(libraries)
         .output()
         .expect("the C compiler starts");
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
