@@ -262,3 +262,61 @@ fn file_of<'a>(
     let name = unsafe { CStr::from_ptr(name) };
     Some(PathBuf::from(OsString::from(String::from_utf8_lossy(name.to_bytes()).into_owned())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(loader: &Loader, library: Library, variables: &[(&str, &str)]) -> Vec<String> {
+        let value = |name: &str| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into())
+        };
+        let paths = loader.paths(library, library.candidates()[0], value);
+        paths.into_iter().map(|path| path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn places_are_tried_from_the_nearest_to_the_farthest() {
+        let loader = Loader::new().search_dir("/given");
+        let tried = paths(
+            &loader,
+            Library::Runtime,
+            &[("ASCEND_HOME_PATH", "/home/cann"), ("ASCEND_TOOLKIT_HOME", "")],
+        );
+        assert_eq!(
+            tried[..4],
+            [
+                "/given/libruntime.so",
+                "libruntime.so",
+                "/home/cann/lib64/libruntime.so",
+                "/home/cann/runtime/lib64/libruntime.so",
+            ]
+        );
+        assert!(tried[4].ends_with("-linux/lib64/libruntime.so"), "{tried:?}");
+        assert_eq!(tried[5], "/usr/local/Ascend/ascend-toolkit/latest/lib64/libruntime.so");
+        assert_eq!(tried.len(), 2 + 3 * 3);
+    }
+
+    #[test]
+    fn the_driver_has_places_of_its_own() {
+        let driver = "/usr/local/Ascend/driver/lib64/driver/libascend_hal.so".to_owned();
+        assert!(paths(&Loader::new(), Library::Hal, &[]).contains(&driver));
+        assert!(!paths(&Loader::new(), Library::Runtime, &[]).iter().any(|path| path.contains("/driver/")));
+    }
+
+    #[test]
+    fn no_place_is_tried_twice() {
+        let same = [("ASCEND_HOME_PATH", "/cann"), ("ASCEND_TOOLKIT_HOME", "/cann")];
+        let mut tried = paths(&Loader::new(), Library::Dlog, &same);
+        let count = tried.len();
+        tried.sort();
+        tried.dedup();
+        assert_eq!(tried.len(), count);
+    }
+
+    #[test]
+    fn only_the_given_directories_if_that_is_said() {
+        let loader = Loader::new().given_dirs_only();
+        assert!(paths(&loader, Library::Hal, &[("ASCEND_HOME_PATH", "/cann")]).is_empty());
+    }
+}
