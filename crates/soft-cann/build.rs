@@ -1,5 +1,6 @@
-//! Builds the shared objects under the vendor's names. Each exports the functions that its model has and jumps from
-//! there into the core, which is this crate as a cdylib: so they share one state, and none has what is not its own.
+//! Builds the shared objects under the vendor's names. Each exports the functions that its model has and
+//! jumps from there into the core, which is this crate as a cdylib: so they share one state, and none has
+//! what is not its own.
 
 use std::error::Error;
 use std::fmt::Write as _;
