@@ -11,6 +11,7 @@ use object_loader::{SharedObject, SymbolAddress, call::call_entry, call::call_ke
 use crate::codes;
 use crate::context;
 use crate::device::Device;
+use crate::device_symbols;
 use crate::exit::kernel_dir;
 use crate::memory::Refusal;
 use crate::ops::Op;
@@ -219,6 +220,7 @@ impl AicpuProcess {
             {
                 bytes.truncate(bytes.len() / 2);
             }
+            device_symbols::provide();
             let object = SharedObject::load(&op.object, &bytes).map_err(|error| bad(error.to_string()))?;
             objects.insert(op.object.clone(), object);
         }
@@ -255,6 +257,7 @@ fn load_dispatcher(id: i32, bytes: &[u8]) -> Result<SharedObject, Refusal> {
     let bad = |error: object_loader::LoadError| {
         Refusal::new(codes::AICPU_EXCEPTION, ViolationKind::BadProgram, error.to_string())
     };
+    device_symbols::provide();
     let object = SharedObject::load(&format!("libpypto_server{id}.so"), bytes).map_err(bad)?;
     for name in DISPATCHER_SYMBOLS {
         object.symbol_address(name).map_err(bad)?;

@@ -34,7 +34,7 @@ impl Devices {
     /// How many there are; their numbers are less.
     #[must_use]
     pub fn count() -> i32 {
-        i32::from(process().settings.devices.min(i16::MAX.unsigned_abs()).cast_signed())
+        i32::from(process().settings.devices)
     }
 
     /// A device that nobody uses, as new: nothing is allocated, loaded or injected. Calls of this thread that

@@ -58,6 +58,7 @@ mod context;
 mod control;
 mod copy;
 mod device;
+mod device_symbols;
 mod exit;
 mod group;
 mod handle;
