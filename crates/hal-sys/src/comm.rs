@@ -1,6 +1,6 @@
 //! Communicators of HCCL. All of it needs [`Group::Hccl`](crate::Group::Hccl).
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::fmt;
 use std::ptr::{self, NonNull};
 
@@ -24,7 +24,7 @@ impl RootInfo {
     pub fn from_bytes(bytes: &[u8; ROOT_INFO_BYTES]) -> Self {
         let mut info = Box::<sys::HcclRootInfo>::default();
         for (to, &from) in info.internal.iter_mut().zip(bytes) {
-            *to = from.cast_signed() as _;
+            *to = c_char::from_ne_bytes([from]);
         }
         Self { info }
     }
@@ -67,8 +67,8 @@ impl Hal {
         Ok(RootInfo { info })
     }
 
-    /// Joins a communicator, and waits until all ranks have. *Attached*; on return the thread may be attached to
-    /// another context: set the device again.
+    /// Joins a communicator, and waits until all ranks have. *Attached*; on return the thread may be attached
+    /// to another context: set the device again.
     ///
     /// # Errors
     /// A code of HCCL: 9 when the others do not come.
@@ -80,8 +80,8 @@ impl Hal {
         made("HcclCommInitRootInfo", handle).map(|handle| Communicator { handle })
     }
 
-    /// Puts a barrier on a stream: what follows there waits until all ranks have come so far. *Attached*; on return
-    /// the thread may be attached to another context.
+    /// Puts a barrier on a stream: what follows there waits until all ranks have come so far. *Attached*; on
+    /// return the thread may be attached to another context.
     ///
     /// # Errors
     /// A code of HCCL. A rank that does not come shows when the stream is synchronised.

@@ -11,7 +11,7 @@ use crate::hal::Hal;
 use crate::table::{FUNCTIONS, FunctionInfo, Group, Library, RawTable};
 
 /// Where the vendor installs a toolkit when nothing else is said (`spec/hal.md`, section 6).
-const TOOLKITS: [&str; 2] = ["/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann"];
+const TOOLKITS: [&str; 2] = ["usr/local/Ascend/ascend-toolkit/latest", "usr/local/Ascend/cann"];
 /// What names a toolkit; both are set by its `set_env.sh`.
 const TOOLKIT_VARIABLES: [&str; 2] = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"];
 const TOOLKIT_LIBRARIES: [&str; 3] = [
@@ -19,20 +19,22 @@ const TOOLKIT_LIBRARIES: [&str; 3] = [
     "runtime/lib64",
     if cfg!(target_arch = "aarch64") { "aarch64-linux/lib64" } else { "x86_64-linux/lib64" },
 ];
-const DRIVER: &str = "/usr/local/Ascend/driver/lib64";
+const DRIVER: &str = "usr/local/Ascend/driver/lib64";
 const DRIVER_LIBRARIES: [&str; 3] = ["driver", "common", "."];
 
 /// Finds the libraries of CANN and of the driver, and takes their functions.
 ///
-/// For each library the directories named by [`search_dir`](Self::search_dir) are tried first, then the search path
-/// of the dynamic loader (`LD_LIBRARY_PATH`), then `ASCEND_HOME_PATH`, `ASCEND_TOOLKIT_HOME` and the places where the
-/// vendor installs. A library that is loaded stays loaded: those of the vendor start threads.
+/// For each library the directories named by [`search_dir`](Self::search_dir) are tried first, then the
+/// search path of the dynamic loader (`LD_LIBRARY_PATH`), then `ASCEND_HOME_PATH`, `ASCEND_TOOLKIT_HOME` and
+/// the places where the vendor installs. A library that is loaded stays loaded: those of the vendor start
+/// threads.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is loaded yet"]
 pub struct Loader {
     required: BTreeSet<Group>,
     dirs: Vec<PathBuf>,
     given_dirs_only: bool,
+    root: Option<PathBuf>,
 }
 
 /// One try to load a library.
@@ -41,7 +43,8 @@ pub struct Loader {
 pub struct Attempt {
     /// What was looked for.
     pub library: Library,
-    /// The file, or a bare name for the search path of the dynamic loader. Where loading was successful: the file.
+    /// The file, or a bare name for the search path of the dynamic loader. Where loading was successful: the
+    /// file.
     pub path: PathBuf,
     /// What the dynamic loader said; `None`: it is loaded.
     pub error: Option<String>,
@@ -58,6 +61,12 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Whether a library is there, under any of its names.
+    #[must_use]
+    pub fn is_loaded(&self, library: Library) -> bool {
+        self.attempts.iter().any(|attempt| attempt.library == library && attempt.error.is_none())
+    }
+
     /// The functions of a group that are not there.
     #[must_use]
     pub fn missing(&self, group: Group) -> Vec<FunctionInfo> {
@@ -116,7 +125,7 @@ impl fmt::Display for LoadError {
         if self.missing.iter().any(|missing| missing.library == Library::Hal) {
             writeln!(
                 text,
-                "Install the driver, and put {DRIVER}/driver on LD_LIBRARY_PATH if it is not found by itself."
+                "Install the driver, and put /{DRIVER}/driver on LD_LIBRARY_PATH if it is not found by itself."
             )?;
         }
         text.push_str(
@@ -151,13 +160,25 @@ impl Loader {
         self
     }
 
+    /// Takes this directory for `/` when it looks where the vendor installs.
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    /// Where a toolkit is looked for, the preferred place first, whether there is one or not.
+    #[must_use]
+    pub fn toolkits(&self) -> Vec<PathBuf> {
+        self.toolkits_of(|variable| env::var_os(variable))
+    }
+
     /// Loads the libraries.
     ///
     /// Libraries are as trusted as the program itself: loading one runs its code.
     ///
     /// # Errors
-    /// [`LoadError`] names each required function that is not there, each path that was tried with what the dynamic
-    /// loader said, and what to set.
+    /// [`LoadError`] names each required function that is not there, each path that was tried with what the
+    /// dynamic loader said, and what to set.
     pub fn load(&self) -> Result<Hal, LoadError> {
         let inventory = self.inventory();
         let missing: Vec<_> = self.required.iter().flat_map(|&group| inventory.missing(group)).collect();
@@ -178,7 +199,8 @@ impl Loader {
         inventory
     }
 
-    /// Takes the functions of a library from the first of its candidates, and from later ones what that lacks.
+    /// Takes the functions of a library from the first of its candidates, and from later ones what that
+    /// lacks.
     fn take(&self, library: Library, inventory: &mut Inventory) {
         let wanted = || FUNCTIONS.iter().filter(|function| function.library == library);
         for name in library.candidates() {
@@ -217,27 +239,42 @@ impl Loader {
             return paths;
         }
         paths.push(PathBuf::from(name));
-        let set = TOOLKIT_VARIABLES.iter().filter_map(|name| variable(name)).filter(|path| !path.is_empty());
-        let toolkits = set.map(PathBuf::from).chain(TOOLKITS.map(PathBuf::from));
+        let toolkits = self.toolkits_of(variable).into_iter();
         let mut dirs: Vec<_> =
             toolkits.flat_map(|toolkit| TOOLKIT_LIBRARIES.map(|dir| toolkit.join(dir))).collect();
         if matches!(library, Library::Hal | Library::Dlog) {
-            dirs.extend(DRIVER_LIBRARIES.map(|dir| Path::new(DRIVER).join(dir)));
+            dirs.extend(DRIVER_LIBRARIES.map(|dir| self.installed(DRIVER).join(dir)));
         }
-        let mut seen = BTreeSet::new();
-        paths.extend(dirs.into_iter().map(|dir| dir.join(name)).filter(|path| seen.insert(path.clone())));
+        paths.extend(dirs.into_iter().map(|dir| dir.join(name)));
         paths
+    }
+
+    fn toolkits_of(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+        let set = TOOLKIT_VARIABLES.iter().filter_map(|name| variable(name)).filter(|path| !path.is_empty());
+        let toolkits = set.map(PathBuf::from).chain(TOOLKITS.map(|path| self.installed(path)));
+        let mut seen = BTreeSet::new();
+        toolkits.filter(|toolkit| seen.insert(toolkit.clone())).collect()
+    }
+
+    fn installed(&self, path: &str) -> PathBuf {
+        self.root.as_deref().unwrap_or(Path::new("/")).join(path)
     }
 }
 
 /// Opens a library for good, with all its symbols resolved: one that cannot work says so now.
 fn open(path: &Path) -> Result<unix::Library, String> {
     let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE;
-    // SAFETY: this runs the initialisers of the library. Whoever names a library trusts it like the program itself.
+    // SAFETY: this runs the initialisers of the library. Whoever names a library trusts it like the program
+    // itself.
     let opened = unsafe { unix::Library::open(Some(path), flags) };
-    opened.map_err(|error| match error {
-        libloading::Error::DlOpen { source } => source.to_string(),
-        other => other.to_string(),
+    opened.map_err(|error| {
+        let reason = match error {
+            libloading::Error::DlOpen { source } => source.to_string(),
+            other => other.to_string(),
+        };
+        // It often starts with the path, which the reader has in front of it already.
+        let path = format!("{}: ", path.display());
+        reason.strip_prefix(&path).map(str::to_owned).unwrap_or(reason)
     })
 }
 
@@ -302,6 +339,15 @@ mod tests {
         let driver = "/usr/local/Ascend/driver/lib64/driver/libascend_hal.so".to_owned();
         assert!(paths(&Loader::new(), Library::Hal, &[]).contains(&driver));
         assert!(!paths(&Loader::new(), Library::Runtime, &[]).iter().any(|path| path.contains("/driver/")));
+    }
+
+    #[test]
+    fn another_root_moves_what_is_installed_and_nothing_else() {
+        let loader = Loader::new().root("/other");
+        let tried = paths(&loader, Library::Hal, &[("ASCEND_HOME_PATH", "/cann")]);
+        assert_eq!(tried[..2], ["libascend_hal.so", "/cann/lib64/libascend_hal.so"]);
+        assert!(tried[4..].iter().all(|path| path.starts_with("/other/usr/local/Ascend/")), "{tried:?}");
+        assert_eq!(loader.toolkits().last(), Some(&PathBuf::from("/other/usr/local/Ascend/cann")));
     }
 
     #[test]
