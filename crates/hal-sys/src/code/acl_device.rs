@@ -1,0 +1,3 @@
+use super::Fault::*;
+use super::{Entry, row};
+pub(super) const ENTRIES: &[Entry] = &[];
