@@ -20,7 +20,9 @@ struct Delivery {
 
 impl Delivery {
     fn is(&self, hal: &Arc<Hal>, fingerprint: u64, device: u32) -> bool {
-        self.device == device && self.fingerprint == fingerprint && std::ptr::eq(self.hal.as_ptr(), Arc::as_ptr(hal))
+        self.device == device
+            && self.fingerprint == fingerprint
+            && std::ptr::eq(self.hal.as_ptr(), Arc::as_ptr(hal))
     }
 }
 

@@ -97,12 +97,9 @@ impl Device for OnboardDevice {
         // The lost run may still use it.
         let park = self.inner.is_lost();
         self.inner.memory.free(ptr.addr(), park).map_err(|error| match error {
-            OnboardError::NotAllocated { .. } => DeviceError::InvalidPointer {
-                operation: "free",
-                ptr,
-                len: 0,
-                reason: error.to_string(),
-            },
+            OnboardError::NotAllocated { .. } => {
+                DeviceError::InvalidPointer { operation: "free", ptr, len: 0, reason: error.to_string() }
+            }
             other => self.fail("freeing device memory", other),
         })
     }

@@ -82,12 +82,9 @@ impl OnboardError {
     /// For whoever called a device; `step` says what was being done.
     pub(crate) fn during(self, step: &'static str) -> DeviceError {
         match self {
-            Self::OutOfMemory { requested, in_use, source } => DeviceError::OutOfMemory {
-                requested,
-                in_use,
-                capacity: None,
-                source: Some(Box::new(source)),
-            },
+            Self::OutOfMemory { requested, in_use, source } => {
+                DeviceError::OutOfMemory { requested, in_use, capacity: None, source: Some(Box::new(source)) }
+            }
             other => DeviceError::Platform { call: step, source: Box::new(other) },
         }
     }

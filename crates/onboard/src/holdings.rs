@@ -34,7 +34,8 @@ impl Holdings {
     pub(crate) fn give_back(&mut self, hal: &Hal) -> Result<(), HalError> {
         let streams =
             self.lanes.drain(..).map(|lane| hal.stream_destroy(lane.into_stream())).fold(Ok(()), Result::and);
-        let program = self.program.take().map_or(Ok(()), |program| hal.unload_cpu_binary(program.into_binary()));
+        let program =
+            self.program.take().map_or(Ok(()), |program| hal.unload_cpu_binary(program.into_binary()));
         let kernels = self.kernels.take().map_or(Ok(()), |kernels| unregister(hal, kernels));
         streams.and(program).and(kernels)
     }

@@ -28,7 +28,10 @@ impl Lane {
     }
 
     /// Hands the stream to a launch; if that goes well, there is work on it.
-    pub(crate) fn enqueue(&self, launch: impl FnOnce(&Stream) -> Result<(), HalError>) -> Result<(), HalError> {
+    pub(crate) fn enqueue(
+        &self,
+        launch: impl FnOnce(&Stream) -> Result<(), HalError>,
+    ) -> Result<(), HalError> {
         launch(&self.stream)?;
         *lock(&self.state) = LaneState::Busy;
         Ok(())

@@ -62,19 +62,23 @@ impl Ready {
         image: &DeviceImage,
     ) -> Result<Self, OnboardError> {
         let (hal, chip) = (&inner.hal, inner.chip);
-        let mut args = LaunchArgs::default();
-        args.device_args = session.device_args;
-        args.registers = once(&mut parts.registers, || {
+        let registers = once(&mut parts.registers, || {
             let table = chip.register_table(hal, inner.id, RegisterBank::Control)?;
             let bytes: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
             inner.memory.upload(&bytes)
         })?;
-        args.ffts_base = once(&mut parts.ffts_base, || Ok(chip.ffts_base(hal)?))?;
-        args.wall = once(&mut parts.wall, || inner.memory.upload(&0u64.to_le_bytes()))?;
-        args.runtime = upload_image(inner, &mut parts.image, image)?;
-        args.log_level = inner.options.effective_log_level();
-        args.log_verbosity = inner.options.log_verbosity;
-        args.device_id = inner.id;
+        let args = LaunchArgs {
+            device_args: session.device_args,
+            runtime: upload_image(inner, &mut parts.image, image)?,
+            registers,
+            ffts_base: once(&mut parts.ffts_base, || Ok(chip.ffts_base(hal)?))?,
+            log_level: inner.options.effective_log_level(),
+            log_verbosity: inner.options.log_verbosity,
+            // There are none yet.
+            collectors: 0,
+            wall: once(&mut parts.wall, || inner.memory.upload(&0u64.to_le_bytes()))?,
+            device_id: inner.id,
+        };
         let kernel_args = chip.kernel_args(&args);
         let device_copy = once(&mut parts.kernel_args, || inner.memory.alloc(kernel_args.len() as u64))?;
         inner.memory.fill(device_copy, &kernel_args)?;
@@ -97,14 +101,19 @@ impl Ready {
         session.aicpu.enqueue(|stream| program.launch_exec(hal, threads, args, stream))?;
         if let Some(kernels) = &parts.kernels {
             let args = self.device_copy.to_le_bytes();
-            session.aicore.enqueue(|stream| hal.launch_kernel(kernels, TILING_KEY, block_dim, &args, stream))?;
+            session
+                .aicore
+                .enqueue(|stream| hal.launch_kernel(kernels, TILING_KEY, block_dim, &args, stream))?;
         }
         Ok(())
     }
 }
 
 /// The value of `slot`, made if there is none; a failed try leaves none.
-fn once(slot: &mut Option<u64>, make: impl FnOnce() -> Result<u64, OnboardError>) -> Result<u64, OnboardError> {
+fn once(
+    slot: &mut Option<u64>,
+    make: impl FnOnce() -> Result<u64, OnboardError>,
+) -> Result<u64, OnboardError> {
     if let Some(value) = *slot {
         return Ok(value);
     }

@@ -89,7 +89,12 @@ impl DeviceMemory {
     }
 
     /// That a range is inside one live allocation.
-    pub(crate) fn check(&self, operation: &'static str, ptr: DevPtr, bytes: usize) -> Result<(), DeviceError> {
+    pub(crate) fn check(
+        &self,
+        operation: &'static str,
+        ptr: DevPtr,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
         let table = lock(&self.table);
         let room = table.live.range(..=ptr.addr()).next_back().and_then(|(base, size)| {
             let offset = ptr.addr() - base;

@@ -51,11 +51,11 @@ impl OnboardRun {
     /// Waits for both streams, also when the first one fails, so that nothing of this run is left on the device.
     fn drain(&mut self) -> Result<(), DeviceError> {
         let limit = self.inner.stream_timeout();
-        let turn = &self.turn;
         if let Err(error) = self.inner.attach() {
             self.failure.get_or_insert(error.into());
         } else {
-            let results = self.turn.session().lanes().map(|(name, lane)| (name, lane.drain(&self.inner.hal, limit)));
+            let lanes = self.turn.session().lanes();
+            let results = lanes.map(|(name, lane)| (name, lane.drain(&self.inner.hal, limit)));
             for (stream, result) in results {
                 if let Err(source) = result {
                     self.keep(stream, limit, source);

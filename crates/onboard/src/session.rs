@@ -95,7 +95,9 @@ impl Session {
             Err(error) if error.code().is_some_and(|code| code.suspect()) => return Err(error),
             Err(error) => {
                 // Not every version tells.
-                log::warn!("launches may have all {chip_max} clusters of the chip, as far as is known: {error}");
+                log::warn!(
+                    "launches may have all {chip_max} clusters of the chip, as far as is known: {error}"
+                );
                 chip_max
             }
         };
