@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use bytemuck::Zeroable as _;
-use hal_sys::{AddrKind, Hal, HalError};
+use hal_sys::{AddrKind, Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
 
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
+    fn needed_calls(&self) -> &'static [Group] {
+        &[Group::RegistersA2a3, Group::Ffts]
+    }
+
     fn kernel_args(&self, launch: &LaunchArgs) -> Vec<u8> {
         let args = KernelArgs {
             device_args: launch.device_args,

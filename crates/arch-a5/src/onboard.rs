@@ -1,12 +1,16 @@
 //! The chip on hardware (`spec/device-abi.md`, sections 1.2 and 5.9).
 
 use bytemuck::Zeroable as _;
-use hal_sys::{Hal, HalError};
+use hal_sys::{Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
 
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
+    fn needed_calls(&self) -> &'static [Group] {
+        &[Group::RegistersA5]
+    }
+
     fn kernel_args(&self, launch: &LaunchArgs) -> Vec<u8> {
         let args = KernelArgs {
             device_args: launch.device_args,

@@ -1,6 +1,7 @@
 use std::ffi::CString;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::error::OnboardError;
 
-/// What messages of the AICPU program's loading call it, and what the contract calls its functions.
+/// What the contract calls its functions (`spec/device-abi.md`, section 1.4).
 const INIT: &str = "simpler_aicpu_init";
 const EXEC: &str = "simpler_aicpu_exec";
 
@@ -94,6 +95,7 @@ impl Description {
         let failed = |path: &Path, source| OnboardError::Description { path: path.to_owned(), source };
         let directory = tempfile::Builder::new()
             .prefix("simpler-rs-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|source| failed(&std::env::temp_dir(), source))?;
         // Nothing else is in the directory, but the driver's own logs and caches go by names, too.
@@ -132,7 +134,7 @@ mod tests {
         assert_ne!(one.path, other.path);
         assert_ne!(one.path.file_name(), other.path.file_name());
         let directory = one.path.parent().unwrap().to_owned();
-        let mode = std::os::unix::fs::PermissionsExt::mode(&directory.metadata().unwrap().permissions());
+        let mode = directory.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
         drop(one);
         assert!(!directory.exists());

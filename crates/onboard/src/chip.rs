@@ -1,10 +1,13 @@
 use device_runner::Arch;
-use hal_sys::{Hal, HalError};
+use hal_sys::{Group, Hal, HalError};
 
 /// What differs between the chips on hardware.
 ///
 /// Implemented by the arch crates; everything that both chips do in the same way lives in this crate.
 pub trait OnboardChip: Arch {
+    /// Calls that it needs besides those that every chip does.
+    fn needed_calls(&self) -> &'static [Group];
+
     /// The `KernelArgs` of a launch, which host, AICPU and AICore share (`spec/device-abi.md`, section 1.2).
     fn kernel_args(&self, launch: &LaunchArgs) -> Vec<u8>;
 
