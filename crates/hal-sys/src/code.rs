@@ -3,6 +3,7 @@ use std::fmt;
 mod acl_args;
 mod acl_device;
 mod acl_resources;
+mod action;
 mod driver;
 mod hccl;
 
@@ -65,15 +66,19 @@ struct Entry {
     next_action: &'static str,
 }
 
-const fn row(
-    number: i32,
-    name: &'static str,
-    fault: Fault,
-    meaning: &'static str,
-    next_action: &'static str,
-) -> Entry {
-    Entry { number, name, fault, meaning, next_action }
+/// Rows of a table: `number name fault: meaning => next action;`, in the order of the numbers.
+macro_rules! entries {
+    ($($number:literal $name:ident $fault:ident: $meaning:literal => $next_action:expr;)*) => {
+        pub(super) const ENTRIES: &[$crate::code::Entry] = &[$($crate::code::Entry {
+            number: $number,
+            name: stringify!($name),
+            fault: $crate::code::Fault::$fault,
+            meaning: $meaning,
+            next_action: $next_action,
+        }),*];
+    };
 }
+use entries;
 
 impl Code {
     /// A number that a call of this family returned.
@@ -172,6 +177,7 @@ impl Code {
 
     fn described(self) -> &'static Entry {
         self.entry().unwrap_or(match (self.family, self.number) {
+            (Family::Acl, 0x0711_000D) => &NOT_ON_THIS_CHIP,
             (Family::Acl, 100_000..=199_999) => &UNKNOWN_ARGUMENT,
             (Family::Acl, 200_000..=299_999) => &UNKNOWN_RESOURCE,
             (Family::Acl, 500_000..=599_999) => &UNKNOWN_INTERNAL,
@@ -183,14 +189,29 @@ impl Code {
 /// By the first digit.
 const ACL: [&[Entry]; 3] = [acl_args::ENTRIES, acl_resources::ENTRIES, acl_device::ENTRIES];
 
-const LOOK_UP: &str = "look the number up in the documentation of the installed CANN, and at its log";
-const UNKNOWN: Entry = row(0, "", Fault::Other, "an error that this version does not know", LOOK_UP);
-const UNKNOWN_ARGUMENT: Entry =
-    row(0, "", Fault::Param, "the call was refused, for a reason that this version does not know", LOOK_UP);
+const fn unknown(fault: Fault, meaning: &'static str, next_action: &'static str) -> Entry {
+    Entry { number: 0, name: "", fault, meaning, next_action }
+}
+
+const UNKNOWN: Entry = unknown(Fault::Other, "an error that this version does not know", action::LOOK_UP);
+const UNKNOWN_ARGUMENT: Entry = unknown(
+    Fault::Param,
+    "the call was refused, for a reason that this version does not know",
+    action::LOOK_UP,
+);
 const UNKNOWN_RESOURCE: Entry =
-    row(0, "", Fault::Resource, "a resource is missing, one that this version does not know", LOOK_UP);
-const UNKNOWN_INTERNAL: Entry =
-    row(0, "", Fault::Other, "something failed in CANN or on the device, unknown to this version", LOOK_UP);
+    unknown(Fault::Resource, "something is lacking that this version does not know", action::LOOK_UP);
+const UNKNOWN_INTERNAL: Entry = unknown(
+    Fault::Other,
+    "CANN or the device failed in a way that this version does not know",
+    action::LOOK_UP,
+);
+/// A number of the runtime's own that gets out unmapped.
+const NOT_ON_THIS_CHIP: Entry = unknown(
+    Fault::NotSupported,
+    "this chip has no such thing (a number of the runtime's own)",
+    action::UPGRADE,
+);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,5 +229,143 @@ impl fmt::Display for Code {
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {} {}", self.family, self.number, self.name().unwrap_or("unknown"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names and numbers of all versions of CANN that are known.
+    const ACL_CODES: &str = include_str!("code/acl_codes.txt");
+
+    fn listed() -> impl Iterator<Item = (i32, &'static str)> {
+        let rows = ACL_CODES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        rows.map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap().parse().unwrap(), words.next().unwrap())
+        })
+    }
+
+    #[test]
+    fn every_code_of_every_version_has_its_entry() {
+        assert_eq!(listed().count(), 132);
+        for (number, name) in listed() {
+            assert_eq!(Code::acl(number).name(), Some(name), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_the_declarations_have_entries_of_their_names() {
+        use crate::sys;
+        let driver = [
+            (sys::DRV_ERROR_NO_DEVICE, "DRV_ERROR_NO_DEVICE"),
+            (sys::DRV_ERROR_INVALID_DEVICE, "DRV_ERROR_INVALID_DEVICE"),
+            (sys::DRV_ERROR_INVALID_VALUE, "DRV_ERROR_INVALID_VALUE"),
+            (sys::DRV_ERROR_INVALID_HANDLE, "DRV_ERROR_INVALID_HANDLE"),
+            (sys::DRV_ERROR_OUT_OF_MEMORY, "DRV_ERROR_OUT_OF_MEMORY"),
+            (sys::DRV_ERROR_INNER_ERR, "DRV_ERROR_INNER_ERR"),
+            (sys::DRV_ERROR_PARA_ERROR, "DRV_ERROR_PARA_ERROR"),
+            (sys::DRV_ERROR_NOT_EXIST, "DRV_ERROR_NOT_EXIST"),
+            (sys::DRV_ERROR_REPEATED_USERD, "DRV_ERROR_REPEATED_USERD"),
+            (sys::DRV_ERROR_BUSY, "DRV_ERROR_BUSY"),
+            (sys::DRV_ERROR_NO_RESOURCES, "DRV_ERROR_NO_RESOURCES"),
+            (sys::DRV_ERROR_WAIT_TIMEOUT, "DRV_ERROR_WAIT_TIMEOUT"),
+            (sys::DRV_ERROR_IOCRL_FAIL, "DRV_ERROR_IOCRL_FAIL"),
+            (sys::DRV_ERROR_OPER_NOT_PERMITTED, "DRV_ERROR_OPER_NOT_PERMITTED"),
+            (sys::DRV_ERROR_NOT_SUPPORT, "DRV_ERROR_NOT_SUPPORT"),
+        ];
+        for (number, name) in driver {
+            assert_eq!(Code::driver(number.cast_signed()).name(), Some(name));
+        }
+        let hccl = [
+            (sys::HCCL_E_PARA, "HCCL_E_PARA"),
+            (sys::HCCL_E_PTR, "HCCL_E_PTR"),
+            (sys::HCCL_E_MEMORY, "HCCL_E_MEMORY"),
+            (sys::HCCL_E_INTERNAL, "HCCL_E_INTERNAL"),
+            (sys::HCCL_E_NOT_SUPPORT, "HCCL_E_NOT_SUPPORT"),
+            (sys::HCCL_E_NOT_FOUND, "HCCL_E_NOT_FOUND"),
+            (sys::HCCL_E_UNAVAIL, "HCCL_E_UNAVAIL"),
+            (sys::HCCL_E_SYSCALL, "HCCL_E_SYSCALL"),
+            (sys::HCCL_E_TIMEOUT, "HCCL_E_TIMEOUT"),
+            (sys::HCCL_E_RUNTIME, "HCCL_E_RUNTIME"),
+            (sys::HCCL_E_DRV, "HCCL_E_DRV"),
+            (sys::HCCL_E_AGAIN, "HCCL_E_AGAIN"),
+            (sys::HCCL_E_REMOTE, "HCCL_E_REMOTE"),
+            (sys::HCCL_E_SUSPENDING, "HCCL_E_SUSPENDING"),
+            (sys::HCCL_E_OPRETRY_FAIL, "HCCL_E_OPRETRY_FAIL"),
+            (sys::HCCL_E_OOM, "HCCL_E_OOM"),
+            (sys::HCCL_E_IN_STATUS, "HCCL_E_IN_STATUS"),
+        ];
+        for (number, name) in hccl {
+            assert_eq!(Code::hccl(number.cast_signed()).name(), Some(name));
+        }
+        let codes = listed().count() + 4 + driver.len() + hccl.len();
+        assert_eq!(Code::known().count(), codes, "an entry is of no list");
+    }
+
+    #[test]
+    fn the_tables_are_in_order() {
+        for entries in ACL.into_iter().chain([driver::ENTRIES, hccl::ENTRIES]) {
+            assert!(entries.is_sorted_by(|one, next| one.number < next.number));
+        }
+    }
+
+    #[test]
+    fn every_known_code_says_something_of_its_own_kind() {
+        for code in Code::known() {
+            assert!(code.meaning().len() > 10, "{code}");
+            assert!(code.next_action().len() > 10, "{code}");
+            assert!(!code.to_string().contains("  "), "{code}");
+            assert!(!code.meaning().ends_with('.') && !code.next_action().ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn unknown_codes_have_the_meaning_of_their_class() {
+        let faults = [
+            (Code::acl(107_999), Fault::Param),
+            (Code::acl(207_999), Fault::Resource),
+            (Code::acl(507_500), Fault::Other),
+            (Code::acl(-1), Fault::Other),
+            (Code::acl(0x0711_000D), Fault::NotSupported),
+            (Code::driver(4711), Fault::Other),
+            (Code::hccl(4711), Fault::Other),
+        ];
+        for (code, fault) in faults {
+            assert_eq!(code.name(), None, "{code}");
+            assert_eq!(code.fault(), fault, "{code}");
+            assert!(!code.meaning().is_empty() && !code.next_action().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_device_is_suspect_after_what_the_spec_says() {
+        for number in [507_000, 507_018, 507_046, 507_057, 507_099, 507_899, 507_901] {
+            assert!(Code::acl(number).suspect(), "{number}");
+        }
+        for number in [100_002, 107_000, 107_002, 207_001, 207_008, 507_900, 507_902, 0x0711_000D] {
+            assert!(!Code::acl(number).suspect(), "{number}");
+        }
+        assert!(Code::driver(17).suspect() && !Code::driver(13).suspect());
+        assert!(Code::hccl(15).suspect() && !Code::hccl(1).suspect());
+    }
+
+    #[test]
+    fn the_same_number_is_another_error_for_another_library() {
+        assert_ne!(Code::driver(16), Code::hccl(16));
+        assert_eq!(Code::driver(16).name(), Some("DRV_ERROR_WAIT_TIMEOUT"));
+        assert_eq!(Code::hccl(16).name(), Some("HCCL_E_DRV"));
+        assert_eq!((Code::hccl(16).family(), Code::hccl(16).number()), (Family::Hccl, 16));
+    }
+
+    #[test]
+    fn a_code_is_shown_with_number_name_meaning_and_action() {
+        let text = Code::acl(507_018).to_string();
+        assert!(text.starts_with("507018 (ACL_ERROR_RT_AICPU_EXCEPTION): "), "{text}");
+        assert!(text.contains("AICPU") && text.contains("; "), "{text}");
+        assert!(Code::acl(0x0711_000D).to_string().starts_with("0x711000d: "));
+        assert!(Code::acl(-3).to_string().starts_with("-3: "));
+        assert_eq!(format!("{:?}", Code::driver(13)), "Driver 13 DRV_ERROR_BUSY");
     }
 }
