@@ -1,0 +1,51 @@
+/* Functions for an AICPU. Their argument block begins with the device address of a block of words. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+
+struct block {
+    _Atomic uint64_t arrived; /* how many threads came */
+    uint64_t expected;        /* how many have to come before any goes on */
+    _Atomic uint64_t flag;    /* what `wait` waits for */
+    uint64_t written;         /* what `write` writes, from the second word of the argument block */
+};
+
+static uint64_t calls; /* of this copy of the program */
+
+static int in_time(time_t start) { return time(0) - start < 20; }
+
+int gather(void *args) {
+    struct block *block = *(struct block **)args;
+    time_t start = time(0);
+    atomic_fetch_add(&block->arrived, 1);
+    while (atomic_load(&block->arrived) < block->expected) {
+        if (!in_time(start)) return 1;
+        sched_yield();
+    }
+    return 0;
+}
+
+int wait(void *args) {
+    struct block *block = *(struct block **)args;
+    time_t start = time(0);
+    while (!atomic_load(&block->flag)) {
+        if (!in_time(start)) return 1;
+        sched_yield();
+    }
+    return 0;
+}
+
+int write(void *args) {
+    uint64_t *words = args;
+    ((struct block *)words[0])->written = words[1];
+    return 0;
+}
+
+int count(void *args) {
+    ((struct block *)*(uint64_t *)args)->written = ++calls;
+    return 0;
+}
+
+int fail(void *args) { (void)args; return 3; }
