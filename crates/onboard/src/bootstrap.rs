@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Has the dispatcher store the AICPU program on the device, unless the device has it from this process.
 ///
-/// The stream is idle afterwards, or else what it works with is kept until the end.
+/// What it works with is kept until the end, if the stream was not seen to become idle.
 pub(crate) fn deliver(
     hal: &Arc<Hal>,
     memory: &DeviceMemory,
@@ -46,7 +46,7 @@ pub(crate) fn deliver(
     let mut buffers = Vec::with_capacity(3);
     let result = upload(memory, programs, device, &mut buffers)
         .and_then(|device_args| Ok(launch(hal, lane, &argument_block(device_args))?));
-    if !lane.is_busy() {
+    if lane.is_idle() {
         buffers.into_iter().for_each(|buffer| memory.free_or_log(buffer));
     }
     result?;

@@ -18,7 +18,7 @@ enum LaneState {
     Idle,
     /// Work is on it that was not seen to end.
     Busy,
-    /// It has reported an error: its work has ended, and waiting for it again would wedge the device.
+    /// It has reported an error. Waiting for it again would wedge the device; only its destruction sees the end.
     Failed,
 }
 
@@ -56,6 +56,11 @@ impl Lane {
             Err(_) => *state = LaneState::Failed,
         }
         result
+    }
+
+    /// Whether nothing is on it for sure.
+    pub(crate) fn is_idle(&self) -> bool {
+        *lock(&self.state) == LaneState::Idle
     }
 
     /// Whether work is on it that was not seen to end.

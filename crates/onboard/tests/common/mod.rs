@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use device_runner::{
-    Arch as _, DevPtr, Device, DeviceError, DeviceImage, DeviceRun, GlobalMemory as _, ImageProgram, Launch,
-    Topology,
+    DevPtr, Device, DeviceError, DeviceImage, DeviceRun, GlobalMemory as _, ImageProgram, Launch, Topology,
 };
 use hal_sys::Hal;
 use onboard::{OnboardChip, OnboardDevice, OnboardOptions, Programs};
