@@ -2,10 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     #[cfg(feature = "toolkit-bindings")]
-    toolkit::generate();
+    return toolkit::generate();
+    #[cfg(not(feature = "toolkit-bindings"))]
+    ExitCode::SUCCESS
 }
 
 #[cfg(feature = "toolkit-bindings")]

@@ -1,6 +1,6 @@
 //! Communicators of HCCL. All of it needs [`Group::Hccl`](crate::Group::Hccl).
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::fmt;
 use std::ptr::{self, NonNull};
 
@@ -24,7 +24,7 @@ impl RootInfo {
     pub fn from_bytes(bytes: &[u8; ROOT_INFO_BYTES]) -> Self {
         let mut info = Box::<sys::HcclRootInfo>::default();
         for (to, &from) in info.internal.iter_mut().zip(bytes) {
-            *to = from.cast_signed() as _;
+            *to = c_char::from_ne_bytes([from]);
         }
         Self { info }
     }

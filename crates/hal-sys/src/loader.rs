@@ -11,7 +11,7 @@ use crate::hal::Hal;
 use crate::table::{FUNCTIONS, FunctionInfo, Group, Library, RawTable};
 
 /// Where the vendor installs a toolkit when nothing else is said (`spec/hal.md`, section 6).
-const TOOLKITS: [&str; 2] = ["/usr/local/Ascend/ascend-toolkit/latest", "/usr/local/Ascend/cann"];
+const TOOLKITS: [&str; 2] = ["usr/local/Ascend/ascend-toolkit/latest", "usr/local/Ascend/cann"];
 /// What names a toolkit; both are set by its `set_env.sh`.
 const TOOLKIT_VARIABLES: [&str; 2] = ["ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"];
 const TOOLKIT_LIBRARIES: [&str; 3] = [
@@ -19,7 +19,7 @@ const TOOLKIT_LIBRARIES: [&str; 3] = [
     "runtime/lib64",
     if cfg!(target_arch = "aarch64") { "aarch64-linux/lib64" } else { "x86_64-linux/lib64" },
 ];
-const DRIVER: &str = "/usr/local/Ascend/driver/lib64";
+const DRIVER: &str = "usr/local/Ascend/driver/lib64";
 const DRIVER_LIBRARIES: [&str; 3] = ["driver", "common", "."];
 
 /// Finds the libraries of CANN and of the driver, and takes their functions.
@@ -33,6 +33,7 @@ pub struct Loader {
     required: BTreeSet<Group>,
     dirs: Vec<PathBuf>,
     given_dirs_only: bool,
+    root: Option<PathBuf>,
 }
 
 /// One try to load a library.
@@ -58,6 +59,12 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// Whether a library is there, under any of its names.
+    #[must_use]
+    pub fn is_loaded(&self, library: Library) -> bool {
+        self.attempts.iter().any(|attempt| attempt.library == library && attempt.error.is_none())
+    }
+
     /// The functions of a group that are not there.
     #[must_use]
     pub fn missing(&self, group: Group) -> Vec<FunctionInfo> {
@@ -116,7 +123,7 @@ impl fmt::Display for LoadError {
         if self.missing.iter().any(|missing| missing.library == Library::Hal) {
             writeln!(
                 text,
-                "Install the driver, and put {DRIVER}/driver on LD_LIBRARY_PATH if it is not found by itself."
+                "Install the driver, and put /{DRIVER}/driver on LD_LIBRARY_PATH if it is not found by itself."
             )?;
         }
         text.push_str(
@@ -149,6 +156,18 @@ impl Loader {
     pub fn given_dirs_only(mut self) -> Self {
         self.given_dirs_only = true;
         self
+    }
+
+    /// Takes this directory for `/` when it looks where the vendor installs.
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    /// Where a toolkit is looked for, the preferred place first, whether there is one or not.
+    #[must_use]
+    pub fn toolkits(&self) -> Vec<PathBuf> {
+        self.toolkits_of(|variable| env::var_os(variable))
     }
 
     /// Loads the libraries.
@@ -217,16 +236,25 @@ impl Loader {
             return paths;
         }
         paths.push(PathBuf::from(name));
-        let set = TOOLKIT_VARIABLES.iter().filter_map(|name| variable(name)).filter(|path| !path.is_empty());
-        let toolkits = set.map(PathBuf::from).chain(TOOLKITS.map(PathBuf::from));
+        let toolkits = self.toolkits_of(variable).into_iter();
         let mut dirs: Vec<_> =
             toolkits.flat_map(|toolkit| TOOLKIT_LIBRARIES.map(|dir| toolkit.join(dir))).collect();
         if matches!(library, Library::Hal | Library::Dlog) {
-            dirs.extend(DRIVER_LIBRARIES.map(|dir| Path::new(DRIVER).join(dir)));
+            dirs.extend(DRIVER_LIBRARIES.map(|dir| self.installed(DRIVER).join(dir)));
         }
-        let mut seen = BTreeSet::new();
-        paths.extend(dirs.into_iter().map(|dir| dir.join(name)).filter(|path| seen.insert(path.clone())));
+        paths.extend(dirs.into_iter().map(|dir| dir.join(name)));
         paths
+    }
+
+    fn toolkits_of(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+        let set = TOOLKIT_VARIABLES.iter().filter_map(|name| variable(name)).filter(|path| !path.is_empty());
+        let toolkits = set.map(PathBuf::from).chain(TOOLKITS.map(|path| self.installed(path)));
+        let mut seen = BTreeSet::new();
+        toolkits.filter(|toolkit| seen.insert(toolkit.clone())).collect()
+    }
+
+    fn installed(&self, path: &str) -> PathBuf {
+        self.root.as_deref().unwrap_or(Path::new("/")).join(path)
     }
 }
 
@@ -235,9 +263,14 @@ fn open(path: &Path) -> Result<unix::Library, String> {
     let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: this runs the initialisers of the library. Whoever names a library trusts it like the program itself.
     let opened = unsafe { unix::Library::open(Some(path), flags) };
-    opened.map_err(|error| match error {
-        libloading::Error::DlOpen { source } => source.to_string(),
-        other => other.to_string(),
+    opened.map_err(|error| {
+        let reason = match error {
+            libloading::Error::DlOpen { source } => source.to_string(),
+            other => other.to_string(),
+        };
+        // It often starts with the path, which the reader has in front of it already.
+        let path = format!("{}: ", path.display());
+        reason.strip_prefix(&path).map(str::to_owned).unwrap_or(reason)
     })
 }
 
@@ -261,4 +294,71 @@ fn file_of<'a>(
     // SAFETY: the name is a string of the dynamic loader, which keeps it as long as the library: for good.
     let name = unsafe { CStr::from_ptr(name) };
     Some(PathBuf::from(OsString::from(String::from_utf8_lossy(name.to_bytes()).into_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(loader: &Loader, library: Library, variables: &[(&str, &str)]) -> Vec<String> {
+        let value = |name: &str| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.into())
+        };
+        let paths = loader.paths(library, library.candidates()[0], value);
+        paths.into_iter().map(|path| path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn places_are_tried_from_the_nearest_to_the_farthest() {
+        let loader = Loader::new().search_dir("/given");
+        let tried = paths(
+            &loader,
+            Library::Runtime,
+            &[("ASCEND_HOME_PATH", "/home/cann"), ("ASCEND_TOOLKIT_HOME", "")],
+        );
+        assert_eq!(
+            tried[..4],
+            [
+                "/given/libruntime.so",
+                "libruntime.so",
+                "/home/cann/lib64/libruntime.so",
+                "/home/cann/runtime/lib64/libruntime.so",
+            ]
+        );
+        assert!(tried[4].ends_with("-linux/lib64/libruntime.so"), "{tried:?}");
+        assert_eq!(tried[5], "/usr/local/Ascend/ascend-toolkit/latest/lib64/libruntime.so");
+        assert_eq!(tried.len(), 2 + 3 * 3);
+    }
+
+    #[test]
+    fn the_driver_has_places_of_its_own() {
+        let driver = "/usr/local/Ascend/driver/lib64/driver/libascend_hal.so".to_owned();
+        assert!(paths(&Loader::new(), Library::Hal, &[]).contains(&driver));
+        assert!(!paths(&Loader::new(), Library::Runtime, &[]).iter().any(|path| path.contains("/driver/")));
+    }
+
+    #[test]
+    fn another_root_moves_what_is_installed_and_nothing_else() {
+        let loader = Loader::new().root("/other");
+        let tried = paths(&loader, Library::Hal, &[("ASCEND_HOME_PATH", "/cann")]);
+        assert_eq!(tried[..2], ["libascend_hal.so", "/cann/lib64/libascend_hal.so"]);
+        assert!(tried[4..].iter().all(|path| path.starts_with("/other/usr/local/Ascend/")), "{tried:?}");
+        assert_eq!(loader.toolkits().last(), Some(&PathBuf::from("/other/usr/local/Ascend/cann")));
+    }
+
+    #[test]
+    fn no_place_is_tried_twice() {
+        let same = [("ASCEND_HOME_PATH", "/cann"), ("ASCEND_TOOLKIT_HOME", "/cann")];
+        let mut tried = paths(&Loader::new(), Library::Dlog, &same);
+        let count = tried.len();
+        tried.sort();
+        tried.dedup();
+        assert_eq!(tried.len(), count);
+    }
+
+    #[test]
+    fn only_the_given_directories_if_that_is_said() {
+        let loader = Loader::new().given_dirs_only();
+        assert!(paths(&loader, Library::Hal, &[("ASCEND_HOME_PATH", "/cann")]).is_empty());
+    }
 }

@@ -42,6 +42,24 @@ impl Library {
     }
 }
 
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Base,
+        Self::RegistersA2a3,
+        Self::RegistersA5,
+        Self::Ffts,
+        Self::Teardown,
+        Self::HostRegistration,
+        Self::AclComm,
+        Self::Ipc,
+        Self::Hccl,
+        Self::Dlog,
+        Self::Information,
+        Self::DeviceSide,
+    ];
+}
+
 impl fmt::Display for Library {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.candidates().join(" or "))
@@ -154,4 +172,24 @@ functions! {
     Hal, RegistersA5: halResMap;
     Hal, DeviceSide: halMemAlloc halMemFree;
     Dlog, Dlog: dlog_setlevel;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_has_functions_and_each_function_a_group() {
+        for group in Group::ALL {
+            assert!(FUNCTIONS.iter().any(|function| function.group == group), "{group:?}");
+        }
+        assert!(FUNCTIONS.iter().all(|function| Group::ALL.contains(&function.group)));
+        // 47 of section 1.1 to 1.5, and 4 of HCCL.
+        assert_eq!(FUNCTIONS.len(), 51);
+    }
+
+    #[test]
+    fn a_table_starts_empty() {
+        assert!(!FUNCTIONS.iter().any(|function| RawTable::default().has(function.name)));
+    }
 }
