@@ -116,16 +116,18 @@ pub(crate) fn run_function(
 ) -> Result<(), i32> {
     let device = Arc::clone(task.device());
     let entry = device.aicpu.function(&device, op).map_err(|refusal| failed(&device, refusal))?;
-    let (worker, name) = (Arc::clone(task), op.function.clone());
+    let (worker, injected) = (Arc::clone(task), injected(&device, &op.function));
     let body = move |number: usize| {
         context::remember(worker.device().id);
-        match injected(worker.device(), &name, number) {
-            Some(Injection::Return(value)) => value,
+        match injected {
+            Some(Injection::Return(block, value)) if block.is_none_or(|block| block as usize == number) => {
+                value
+            }
             Some(Injection::Hang) => {
                 worker.pause(None);
                 0
             }
-            None => call(worker.device(), entry, args.address()),
+            _ => call(worker.device(), entry, args.address()),
         }
     };
     let limit = (limit.unwrap_or(LIMIT), codes::AICPU_TIMEOUT);
@@ -145,12 +147,15 @@ pub(crate) fn run_built_in(task: &Arc<Task>, object: &str, kernel: &str, args: A
         let text = format!("the AICPU has no built-in operator `{kernel}` in `{object}`");
         return Err(failed(&device, Refusal::new(0, ViolationKind::BadProgram, text)));
     }
-    let worker = Arc::clone(task);
+    let (worker, injected) = (Arc::clone(task), injected(&device, SERVER_INIT));
     let body = move |_| {
         context::remember(worker.device().id);
-        match injected(worker.device(), SERVER_INIT, 0) {
-            Some(Injection::Return(value)) => return value,
-            Some(Injection::Hang) => worker.pause(None),
+        match injected {
+            Some(Injection::Return(_, value)) => return value,
+            Some(Injection::Hang) => {
+                worker.pause(None);
+                return 0;
+            }
             None => {}
         }
         match worker.device().aicpu.start_dispatcher(worker.device(), &args) {
@@ -169,18 +174,18 @@ fn failed(device: &Device, refusal: Refusal) -> i32 {
     device.aicpu_exception()
 }
 
+/// What a rule makes of a launch.
 #[derive(Clone, Copy, Debug)]
 enum Injection {
-    Return(i32),
+    /// One block, or each, returns this.
+    Return(Option<u32>, i32),
     Hang,
 }
 
-fn injected(device: &Device, name: &str, number: usize) -> Option<Injection> {
+fn injected(device: &Device, name: &str) -> Option<Injection> {
     device.rules.on_event(|effect| match effect {
-        Effect::AicpuReturn { function, block, value }
-            if function == name && block.is_none_or(|block| block as usize == number) =>
-        {
-            Some(Injection::Return(*value))
+        Effect::AicpuReturn { function, block, value } if function == name => {
+            Some(Injection::Return(*block, *value))
         }
         Effect::AicpuHang { function } if function == name => Some(Injection::Hang),
         _ => None,

@@ -40,6 +40,11 @@ pub(crate) fn switch(device: &Device, context: u64) {
     ATTACHED.set(Some((device.id, context)));
 }
 
+/// Leaves the calling thread with a context that is nobody's.
+pub(crate) fn confuse(device: &Device) {
+    switch(device, handle::fresh());
+}
+
 /// One more reference to the device; the thread is attached to its context.
 pub(crate) fn set(device: &Device) -> i32 {
     let context = device.life(|life| {
@@ -109,6 +114,8 @@ pub(crate) fn drop_handles(device: &Arc<Device>) {
     process().programs.remove_all(|program| Arc::ptr_eq(program.device(), device));
     process().functions.remove_all(|function| Arc::ptr_eq(function.device(), device));
     process().binaries.remove_all(|binary| Arc::ptr_eq(binary.device(), device));
+    process().communicators.remove_all(|one| Arc::ptr_eq(one.device(), device));
+    device.peers.clear();
 }
 
 /// What a device holds at this moment.
@@ -123,7 +130,8 @@ fn holds(device: &Arc<Device>) -> LeakReport {
         host_mappings: device.memory.host_mapped().len() as u64,
         acl_inits,
         running_tasks: device.running(),
-        ..LeakReport::default()
+        ipc_keys: device.peers.keys(),
+        communicators: process().communicators.count(|one| Arc::ptr_eq(one.device(), device)),
     }
 }
 

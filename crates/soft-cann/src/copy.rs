@@ -45,7 +45,10 @@ pub(crate) unsafe fn copy(
         return Err(codes::PARAM_INVALID);
     }
     let (target, source) = (to.expose_provenance() as u64, from.expose_provenance() as u64);
-    let of = |address| if process().owner_of(address).is_some() { Side::Device } else { Side::Host };
+    let of = |address| {
+        let on_device = process().owner_of(address).is_some() || device.peers.has_imported(address, count);
+        if on_device { Side::Device } else { Side::Host }
+    };
     let (target_side, source_side) = match kind {
         HOST_TO_HOST => (Side::Host, Side::Host),
         HOST_TO_DEVICE => (Side::Device, Side::Host),
@@ -86,10 +89,10 @@ fn check(device: &Arc<Device>, what: &str, address: u64, size: u64, side: Side) 
             let text = format!("{what} host memory of {address:#x}, which is memory of device {}", owner.id);
             Err(Refusal::new(codes::PARAM_INVALID, ViolationKind::UnknownPointer, text))
         }
-        // Memory of another device, if this one has been given access to it.
-        (Side::Device, Some(owner)) if device.can_reach(&owner, address) => {
+        (Side::Device, Some(owner)) if owner.id == device.id || device.peers.reaches(owner.id) => {
             owner.memory.check(what, address, size)
         }
+        (Side::Device, _) if device.peers.has_imported(address, size) => Ok(()),
         (Side::Device, _) => device.memory.check(what, address, size),
     }
 }

@@ -9,6 +9,7 @@ use crate::aicpu::AicpuProcess;
 use crate::chip::{Chip, Cores, Registers};
 use crate::codes;
 use crate::memory::{Memory, Refusal};
+use crate::peers::Peers;
 use crate::report::{Call, LeakReport, Violation, ViolationKind};
 use crate::rule::{Effect, Injected, Rule, Rules};
 use crate::settings::Settings;
@@ -30,6 +31,7 @@ pub(crate) struct Device {
     pub(crate) cores: Cores,
     pub(crate) registers: Registers,
     pub(crate) aicpu: AicpuProcess,
+    pub(crate) peers: Peers,
     /// A test has it for itself.
     pub(crate) leased: bool,
     life: Mutex<Life>,
@@ -68,6 +70,7 @@ impl Device {
             cores: Cores::new(chip),
             registers: Registers::new(chip),
             aicpu: AicpuProcess::default(),
+            peers: Peers::default(),
             leased,
             life: Mutex::default(),
             journal: Mutex::default(),
@@ -173,11 +176,6 @@ impl Device {
     pub(crate) fn may_be_used(&self, buffer: u64) -> bool {
         let roots: Vec<u64> = self.tasks().iter().flat_map(|task| task.roots().to_vec()).collect();
         !roots.is_empty() && self.memory.reachable(&roots).contains(&buffer)
-    }
-
-    /// Whether copies on this device may go to memory of that one.
-    pub(crate) fn can_reach(&self, owner: &Self, _address: u64) -> bool {
-        self.id == owner.id
     }
 
     pub(crate) fn set_time_scale(&self, scale: u32) {

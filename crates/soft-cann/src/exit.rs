@@ -11,6 +11,9 @@ use crate::settings::Settings;
 /// The variable that tells dispatchers where AICPU programs belong.
 const KERNEL_DIR: &str = "SIMPLER_AICPU_KERNEL_DIR";
 
+/// What the names of our folders begin with; the process's number follows.
+const FOLDERS: &str = "soft-cann-aicpu-";
+
 /// Where dispatchers write AICPU programs, and devices load them from. One folder for the process, as their names
 /// carry the device.
 pub(crate) fn kernel_dir() -> &'static Path {
@@ -21,10 +24,12 @@ pub(crate) fn kernel_dir() -> &'static Path {
 fn directory() -> &'static (PathBuf, bool) {
     static DIRECTORY: OnceLock<(PathBuf, bool)> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        if let Some(given) = std::env::var_os(KERNEL_DIR) {
-            return (PathBuf::from(given), false);
+        let ours = format!("{FOLDERS}{}-", std::process::id());
+        let given = std::env::var_os(KERNEL_DIR).map(PathBuf::from);
+        if let Some(given) = given.filter(|given| !is_inherited(given, &ours)) {
+            return (given, false);
         }
-        match tempfile::Builder::new().prefix("soft-cann-").tempdir() {
+        match tempfile::Builder::new().prefix(&ours).tempdir() {
             Ok(made) => {
                 let path = made.keep();
                 // SAFETY: this is done once, by the first call of the first user; C code that reads the environment
@@ -38,6 +43,12 @@ fn directory() -> &'static (PathBuf, bool) {
             }
         }
     })
+}
+
+/// Whether a folder was made by another process, which has left the variable to this one.
+fn is_inherited(given: &Path, ours: &str) -> bool {
+    let name = given.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(FOLDERS) && !name.starts_with(ours)
 }
 
 /// Removes the AICPU programs of an earlier user of a device number.
@@ -86,4 +97,18 @@ pub(crate) fn report() -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_s_folder_is_not_used() {
+        let ours = "soft-cann-aicpu-12-";
+        assert!(is_inherited(Path::new("/tmp/soft-cann-aicpu-1-x"), ours));
+        assert!(is_inherited(Path::new("/tmp/soft-cann-aicpu-123-x"), ours));
+        assert!(!is_inherited(Path::new("/tmp/soft-cann-aicpu-12-x"), ours));
+        assert!(!is_inherited(Path::new("/somewhere/else"), ours));
+    }
 }

@@ -1,6 +1,7 @@
 //! The memory of one device: what is allocated, and what is wrong with an address.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::RawFd;
 use std::sync::{Mutex, OnceLock};
 
 use crate::codes;
@@ -53,6 +54,8 @@ struct Freed {
     address: u64,
     size: u64,
     end: u64,
+    /// By a reset, which also ends what may still use it.
+    swept: bool,
 }
 
 /// A call that is refused, and what to report about it.
@@ -175,7 +178,7 @@ impl Memory {
         state.live.remove(&address);
         state.used = state.used.saturating_sub(charged);
         let end = end_of(address, size);
-        state.freed.insert(unit_of(address), Freed { address, size, end });
+        state.freed.insert(unit_of(address), Freed { address, size, end, swept: false });
         if let Some(region) = self.region.get() {
             region.discard(unit_of(address), end - unit_of(address));
         }
@@ -204,9 +207,9 @@ impl Memory {
         self.region.get().is_some_and(|region| (region.base()..region.end()).contains(&address))
     }
 
-    /// Start and size of the buffer that an address lies in.
-    pub(crate) fn buffer_at(&self, address: u64) -> Option<(u64, u64)> {
-        lock(&self.state).buffer_at(address).map(|(start, allocation)| (start, allocation.size))
+    /// The memory file, and where in it an address is.
+    pub(crate) fn place_of(&self, address: u64) -> Option<(RawFd, u64)> {
+        self.region.get().map(|region| region.place(address))
     }
 
     /// Start and size of all buffers.
@@ -276,7 +279,7 @@ impl Memory {
         let Some(region) = self.region.get() else { return Vec::new() };
         let guards =
             state.live.iter().filter_map(|(address, allocation)| guard_damage(*address, allocation.size));
-        let freed = state.freed.iter().filter_map(|(unit, freed)| {
+        let freed = state.freed.iter().filter(|(_, freed)| !freed.swept).filter_map(|(unit, freed)| {
             let (at, _) = region.touched(*unit, freed.end)?;
             let text = format!(
                 "the buffer at {:#x} of {} bytes was used after it had been freed, near {at:#x}",
@@ -292,7 +295,7 @@ impl Memory {
         let mut state = lock(&self.state);
         for (address, allocation) in std::mem::take(&mut state.live) {
             let end = end_of(address, allocation.size);
-            state.freed.insert(unit_of(address), Freed { address, size: allocation.size, end });
+            state.freed.insert(unit_of(address), Freed { address, size: allocation.size, end, swept: true });
             if let Some(region) = self.region.get() {
                 region.discard(unit_of(address), end - unit_of(address));
             }
@@ -375,5 +378,111 @@ fn pointers_in(region: &Region, start: u64, end: u64, found: &mut Vec<u64>) {
             at += 8;
         }
         from = until;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Allocate(u64),
+        /// Frees the buffer at this place in the order of allocation, modulo how many there are.
+        Free(usize),
+        /// Writes the last byte of a buffer.
+        Write(usize, u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1..300_000_u64).prop_map(Step::Allocate),
+            any::<usize>().prop_map(Step::Free),
+            (any::<usize>(), any::<u8>()).prop_map(|(index, byte)| Step::Write(index, byte)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// The model is a list of buffers with the byte at the end of each.
+        #[test]
+        fn buffers_are_apart_and_counted(steps in proptest::collection::vec(step(), 1..60)) {
+            const LIMIT: u64 = 2_000_000;
+            let memory = Memory::new(LIMIT);
+            let mut model: Vec<(u64, u64, u8)> = Vec::new();
+            for step in steps {
+                let used: u64 = model.iter().map(|(_, size, _)| size).sum();
+                match step {
+                    Step::Allocate(size) => match memory.allocate(size, size) {
+                        Ok(address) => {
+                            prop_assert!(used + size <= LIMIT && address % 64 == 0 && memory.owns(address));
+                            let apart = |(start, length, _): &(u64, u64, u8)| {
+                                address + size < *start || start + length < address
+                            };
+                            prop_assert!(model.iter().all(apart));
+                            model.push((address, size, FRESH_BYTE));
+                        }
+                        Err(code) => {
+                            prop_assert_eq!(code, codes::MEMORY_ALLOCATION);
+                            prop_assert!(used + size > LIMIT);
+                        }
+                    },
+                    Step::Free(index) if !model.is_empty() => {
+                        let (address, size, byte) = model.remove(index % model.len());
+                        prop_assert_eq!(read_byte(address + size - 1), byte);
+                        prop_assert!(memory.free(address).expect("a buffer").is_none());
+                        let again = memory.free(address).expect_err("freed").violation.expect("a reason");
+                        prop_assert_eq!(again.kind, ViolationKind::UseAfterFree);
+                        prop_assert!(memory.check("a use", address, 1).is_err());
+                    }
+                    Step::Write(index, byte) if !model.is_empty() => {
+                        let index = index % model.len();
+                        let (address, size, last) = &mut model[index];
+                        fill(*address + *size - 1, 1, byte);
+                        *last = byte;
+                    }
+                    Step::Free(_) | Step::Write(..) => {}
+                }
+                let mut expected: Vec<_> = model.iter().map(|(address, size, _)| (*address, *size)).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(memory.live(), expected);
+            }
+            prop_assert_eq!(memory.damage(), vec![]);
+            memory.clear();
+            prop_assert!(memory.live().is_empty() && memory.charge(LIMIT).is_ok());
+        }
+    }
+
+    #[test]
+    fn addresses_come_round_when_there_are_no_others() {
+        let memory = Memory::new(u64::MAX);
+        let half = ADDRESSES / 2 - UNIT;
+        let first = memory.allocate(half, 0).expect("room");
+        let second = memory.allocate(half, 0).expect("room");
+        assert_eq!(memory.allocate(half, 0), Err(codes::MEMORY_ALLOCATION));
+        memory.free(first).expect("a buffer");
+        assert_eq!(memory.allocate(half, 0), Ok(first));
+        memory.free(second).expect("a buffer");
+        assert_eq!(memory.allocate(1, 0), Ok(second));
+        assert_eq!(memory.damage(), []);
+    }
+
+    #[test]
+    fn buffers_are_reached_through_buffers() {
+        let memory = Memory::new(u64::MAX);
+        let buffers: Vec<u64> = (0..4).map(|_| memory.allocate(2 << 20, 0).expect("room")).collect();
+        let put = |at: u64, word: u64| {
+            // SAFETY: an aligned word of a buffer of this test.
+            unsafe { pointer(at).cast::<u64>().write(word) }
+        };
+        put(buffers[0] + (1 << 20), buffers[1] + 77);
+        put(buffers[1], buffers[2]);
+        put(buffers[2] + (2 << 20) - 8, buffers[0]);
+        let expected = BTreeSet::from([buffers[0], buffers[1], buffers[2]]);
+        assert_eq!(memory.reachable(&[1, buffers[0] + 5, u64::MAX]), expected);
+        assert_eq!(memory.reachable(&[]), BTreeSet::new());
     }
 }

@@ -8,6 +8,7 @@ use crate::aicore::Program;
 use crate::aicpu::{Binary, Function};
 use crate::chip::Chip;
 use crate::device::{Device, NOBODY};
+use crate::group::Communicator;
 use crate::handle::Table;
 use crate::report::ViolationKind;
 use crate::settings::Settings;
@@ -25,6 +26,7 @@ pub(crate) struct Process {
     pub(crate) programs: Table<Program>,
     pub(crate) binaries: Table<Binary>,
     pub(crate) functions: Table<Function>,
+    pub(crate) communicators: Table<Communicator>,
     /// Level and event switch of each module that was set.
     log_levels: Mutex<BTreeMap<i32, (i32, i32)>>,
 }
@@ -67,6 +69,7 @@ impl Process {
             programs: Table::default(),
             binaries: Table::default(),
             functions: Table::default(),
+            communicators: Table::default(),
             log_levels: Mutex::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! The address range of one device's memory: a memory file, mapped as a whole and filled as it is touched.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 
 /// Memory is handed out in these units: a power of two, and a multiple of every page size of the supported machines.
 pub(crate) const UNIT: u64 = 64 << 10;
@@ -32,7 +32,7 @@ impl Region {
         if unsafe { libc::ftruncate(file.as_raw_fd(), length) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let base = map(&file, 0, size)?;
+        let base = mmap(libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), 0, size)?;
         Ok(Self { file, base, size })
     }
 
@@ -46,10 +46,12 @@ impl Region {
 
     /// Maps the units around `[address, address + size)` once more and returns where `address` is found there.
     pub(crate) fn alias(&self, address: u64, size: u64) -> io::Result<Alias> {
-        let first = address & !(UNIT - 1);
-        let end = (address + size).next_multiple_of(UNIT);
-        let start = map(&self.file, first - self.base, end - first)?;
-        Ok(Alias { start, length: end - first, address: start + (address - first) })
+        Alias::of(&self.file, address - self.base, size)
+    }
+
+    /// The memory file, and where in it an address is, for another process to map.
+    pub(crate) fn place(&self, address: u64) -> (RawFd, u64) {
+        (self.file.as_raw_fd(), address - self.base)
     }
 
     /// Gives the pages of a range back to the system; they read as zero afterwards.
@@ -83,13 +85,23 @@ impl Drop for Region {
     }
 }
 
-/// A second mapping of a part of a [`Region`].
+/// Another mapping of a part of a [`Region`], or of a file like it.
 #[derive(Debug)]
 pub(crate) struct Alias {
     start: u64,
     length: u64,
-    /// The same byte as the address that the alias was made for.
+    /// The byte that the alias was made for.
     pub(crate) address: u64,
+}
+
+impl Alias {
+    /// Maps the units around `size` bytes at an offset.
+    pub(crate) fn of(file: &impl AsRawFd, offset: u64, size: u64) -> io::Result<Self> {
+        let first = offset & !(UNIT - 1);
+        let length = (offset + size).next_multiple_of(UNIT) - first;
+        let start = mmap(libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), first, length)?;
+        Ok(Self { start, length, address: start + (offset - first) })
+    }
 }
 
 impl Drop for Alias {
@@ -124,10 +136,6 @@ impl Drop for Sparse {
     fn drop(&mut self) {
         unmap(self.base, self.size);
     }
-}
-
-fn map(file: &OwnedFd, offset: u64, size: u64) -> io::Result<u64> {
-    mmap(libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), offset, size)
 }
 
 fn mmap(flags: i32, file: i32, offset: u64, size: u64) -> io::Result<u64> {

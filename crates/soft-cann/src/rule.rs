@@ -43,6 +43,8 @@ pub(crate) enum Effect {
     Cascade,
     /// `aclrtDevicePeerAccessStatus` never says that access is enabled.
     PeerNever,
+    /// Calls of HCCL leave the calling thread in another context.
+    HcclSwitch,
     /// Capacity of the device in bytes.
     MemoryLimit(u64),
     /// The cores that the chip has.
@@ -88,25 +90,26 @@ impl Rule {
         Self::new(Effect::Lose { function: function.to_owned() })
     }
 
-    /// An AICPU function returns a value instead of running.
+    /// An AICPU function returns a value instead of running. The events are launches.
     #[must_use]
     pub fn aicpu_return(function: &str, value: i32) -> Self {
         Self::new(Effect::AicpuReturn { function: function.to_owned(), block: None, value })
     }
 
-    /// An AICPU function never returns, until the device is reset.
+    /// An AICPU function never returns, until the device is reset. The events are launches.
     #[must_use]
     pub fn aicpu_hang(function: &str) -> Self {
         Self::new(Effect::AicpuHang { function: function.to_owned() })
     }
 
-    /// The kernels of an AICore launch never begin, until the op timeout ends the launch.
+    /// The kernels of an AICore launch never begin, until the op timeout ends the launch. The events are
+    /// launches.
     #[must_use]
     pub fn aicore_hang() -> Self {
         Self::new(Effect::AicoreHang { core: None })
     }
 
-    /// A task ends later than it would.
+    /// A task ends later than it would. The events are tasks.
     #[must_use]
     pub fn late(by: Duration) -> Self {
         Self::new(Effect::Late(by))
@@ -128,6 +131,13 @@ impl Rule {
     #[must_use]
     pub fn peer_never() -> Self {
         Self::new(Effect::PeerNever)
+    }
+
+    /// `HcclCommInitRootInfo` and `HcclBarrier` leave the calling thread in another context, so that it has to attach
+    /// itself again.
+    #[must_use]
+    pub fn hccl_switch() -> Self {
+        Self::new(Effect::HcclSwitch)
     }
 
     /// The device has this many bytes.
@@ -240,6 +250,11 @@ impl Rules {
         lock(&self.0).clear();
     }
 
+    /// How many were injected.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     /// How often the rule with this number, in the order of injection, has taken effect.
     pub(crate) fn fired(&self, index: usize) -> Option<u64> {
         lock(&self.0).get(index).map(|active| active.fired.load(Ordering::SeqCst))
@@ -287,7 +302,7 @@ impl std::str::FromStr for Rule {
     /// Reads fields `key=value` or `key`, separated by colons:
     ///
     /// `fn=F[:rc=N]`, `lose=F`, `aicpu=F:return=N[:block=B]`, `aicpu=F:hang`, `aicore:hang[:core=C]`, `late=MS`,
-    /// `corrupt-object`, `cascade`, `peer-never`, `memory=BYTES`, `bitmap=HEX`, `busy=N`, each with `nth=N`,
+    /// `corrupt-object`, `cascade`, `peer-never`, `hccl-switch`, `memory=BYTES`, `bitmap=HEX`, `busy=N`, each with `nth=N`,
     /// `every=N` or `first=N` if it is not for every event.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         parse(text).ok_or_else(|| RuleError(text.to_owned()))
@@ -315,6 +330,9 @@ fn parse(text: &str) -> Option<Rule> {
 }
 
 fn head(fields: &mut HashMap<&str, &str>) -> Option<Rule> {
+    if ["fn", "aicpu", "lose"].iter().any(|key| fields.get(key) == Some(&"")) {
+        return None;
+    }
     if let Some(function) = fields.remove("fn") {
         let rule = Rule::fail(function);
         return match fields.remove("rc") {
@@ -343,6 +361,7 @@ fn head(fields: &mut HashMap<&str, &str>) -> Option<Rule> {
         ("corrupt-object", Rule::corrupt_object as fn() -> Rule),
         ("cascade", Rule::cascade),
         ("peer-never", Rule::peer_never),
+        ("hccl-switch", Rule::hccl_switch),
     ];
     if let Some((key, rule)) = flags.iter().find(|(key, _)| fields.contains_key(key)) {
         return fields.remove(key).filter(|value| value.is_empty()).map(|_| rule());
@@ -367,5 +386,68 @@ pub(crate) fn usual_code(function: &str) -> i32 {
         name if name.starts_with("hal") => codes::DRV_INNER_ERR,
         "dlog_setlevel" => -1,
         _ => codes::DRV_INTERNAL_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_forms_of_text() {
+        for (text, rule) in [
+            ("fn=rtFree", Rule::fail("rtFree")),
+            ("fn=rtFree:rc=-1:every=2", Rule::fail("rtFree").code(-1).every(2)),
+            ("lose=rtMemcpy:nth=4", Rule::lose_at("rtMemcpy").nth(4)),
+            ("aicpu=f:return=7", Rule::aicpu_return("f", 7)),
+            ("aicpu=f:return=7:block=2:first=1", Rule::aicpu_return("f", 7).block(2).first(1)),
+            ("aicpu=f:hang", Rule::aicpu_hang("f")),
+            ("aicore:hang", Rule::aicore_hang()),
+            ("aicore:hang:core=3", Rule::aicore_hang().core(3)),
+            ("late=20", Rule::late(Duration::from_millis(20))),
+            ("corrupt-object", Rule::corrupt_object()),
+            ("cascade", Rule::cascade()),
+            ("peer-never", Rule::peer_never()),
+            ("hccl-switch", Rule::hccl_switch()),
+            ("memory=4096", Rule::memory_limit(4096)),
+            ("bitmap=0xff", Rule::core_bitmap(0xFF)),
+            (" busy=2 ", Rule::busy(2)),
+        ] {
+            assert_eq!(text.parse(), Ok(rule), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_rule() {
+        for text in [
+            "",
+            "fn",
+            "fn=rtFree:rc=x",
+            "fn=rtFree:nth=x",
+            "fn=rtFree:fn=rtFree",
+            "fn=rtFree:other=1",
+            "aicpu=f",
+            "aicpu=f:return=x",
+            "aicore",
+            "cascade=1",
+            "late=x",
+            "bitmap=xyz",
+            "nth=1",
+        ] {
+            let error = text.parse::<Rule>().expect_err(text);
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_takes_effect_decides_and_all_count() {
+        let rules = Rules::default();
+        let second = rules.add(Rule::fail("f").nth(2).code(2));
+        let always = rules.add(Rule::fail("f").code(1));
+        let lose = rules.add(Rule::lose_at("f").nth(2));
+        let verdicts: Vec<_> = (0..3).map(|_| rules.on_call("f")).collect();
+        assert_eq!(verdicts, [1, 2, 1].map(|code| Some(Verdict::Fail(Some(code)))));
+        assert_eq!(rules.on_call("g"), None);
+        assert_eq!((second.fired(), always.fired(), lose.fired(), rules.fired(1)), (1, 2, 0, Some(2)));
     }
 }

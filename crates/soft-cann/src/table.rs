@@ -2,11 +2,11 @@
 
 use hal_sys::RawTable;
 
-use crate::calls::{acl::*, dlog::*, hal::*, rt::*};
+use crate::calls::{acl::*, dlog::*, hal::*, hccl::*, ipc::*, rt::*};
 
 macro_rules! table {
     ($($name:ident)*) => {
-        RawTable { $($name: Some($name)),*, ..RawTable::default() }
+        RawTable { $($name: Some($name)),* }
     };
 }
 
@@ -21,6 +21,9 @@ pub fn raw_table() -> RawTable {
         aclrtMemcpy aclrtMemset aclrtCreateStream aclrtDestroyStream aclrtSynchronizeStream
         aclrtSynchronizeStreamWithTimeout aclrtSetOpExecuteTimeOutV2 aclrtGetStreamResLimit
         halHostRegister halHostUnregister halGetDeviceInfoByBuff halMemCtl halResMap halMemAlloc halMemFree
+        aclrtIpcMemGetExportKey aclrtIpcMemSetImportPid aclrtIpcMemImportByKey aclrtIpcMemClose
+        aclrtDeviceEnablePeerAccess aclrtDevicePeerAccessStatus
+        HcclGetRootInfo HcclCommInitRootInfo HcclBarrier HcclCommDestroy
         dlog_setlevel
     }
 }

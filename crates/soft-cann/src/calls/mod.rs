@@ -3,6 +3,8 @@
 pub(crate) mod acl;
 pub(crate) mod dlog;
 pub(crate) mod hal;
+pub(crate) mod hccl;
+pub(crate) mod ipc;
 pub(crate) mod rt;
 
 use std::ffi::{CStr, c_char, c_void};

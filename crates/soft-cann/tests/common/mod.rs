@@ -107,7 +107,7 @@ impl Life {
         device_args[12..17].copy_from_slice(&[
             buffers[0],
             dispatcher.len() as u64,
-            self.device.id() as u64,
+            u64::try_from(self.device.id()).expect("a number"),
             buffers[1],
             inner.len() as u64,
         ]);
