@@ -1,9 +1,11 @@
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hal_sys::{Hal, HalError};
 
+use crate::error::OnboardError;
 use crate::sync::lock;
 
 thread_local! {
@@ -12,6 +14,9 @@ thread_local! {
 }
 
 static PERIODS: AtomicU64 = AtomicU64::new(1);
+
+/// How often each device was taken down by force, which ends what all its users in this process have on it.
+static TAKEN_DOWN: Mutex<BTreeMap<i32, u64>> = Mutex::new(BTreeMap::new());
 
 /// Which threads are attached to the device, and how many calls have to be undone for that.
 ///
@@ -30,6 +35,8 @@ struct Attached {
     period: u64,
     /// Calls to be undone.
     calls: u64,
+    /// How often the device had been taken down before.
+    taken_down: u64,
 }
 
 impl Attachment {
@@ -38,24 +45,43 @@ impl Attachment {
     }
 
     /// Makes the calling thread one that may talk to the device; whether it is the first one.
-    pub(crate) fn attach(&self, hal: &Hal) -> Result<bool, HalError> {
+    pub(crate) fn attach(&self, hal: &Hal) -> Result<bool, OnboardError> {
         let mut state = lock(&self.state);
+        let taken_down = self.taken_down();
+        if state.calls > 0 && state.taken_down != taken_down {
+            return Err(OnboardError::TakenDown { device: self.device });
+        }
         if state.calls > 0 && CURRENT.get() == state.period {
             return Ok(false);
         }
         hal.set_device(self.device)?;
         let is_first = state.calls == 0;
         if is_first {
-            state.period = PERIODS.fetch_add(1, Ordering::Relaxed);
+            *state = Attached { period: PERIODS.fetch_add(1, Ordering::Relaxed), calls: 0, taken_down };
         }
         state.calls += 1;
         CURRENT.set(state.period);
         Ok(is_first)
     }
 
+    fn taken_down(&self) -> u64 {
+        lock(&TAKEN_DOWN).get(&self.device).copied().unwrap_or(0)
+    }
+
     /// Whether any thread is attached.
     pub(crate) fn is_held(&self) -> bool {
         lock(&self.state).calls > 0
+    }
+
+    /// Whether the device was taken down since, and everything that was on it is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        let state = lock(&self.state);
+        state.calls > 0 && state.taken_down != self.taken_down()
+    }
+
+    /// Nothing is left to undo.
+    pub(crate) fn forget(&self) {
+        lock(&self.state).calls = 0;
     }
 
     /// Undoes all attaching; after an error, the rest can be undone later.
@@ -71,7 +97,9 @@ impl Attachment {
     /// Takes the device down whoever is attached to it.
     pub(crate) fn force(&self, hal: &Hal) -> Result<(), HalError> {
         let mut state = lock(&self.state);
+        let mut taken_down = lock(&TAKEN_DOWN);
         hal.reset_device_force(self.device)?;
+        *taken_down.entry(self.device).or_default() += 1;
         state.calls = 0;
         Ok(())
     }

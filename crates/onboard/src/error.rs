@@ -41,6 +41,15 @@ pub enum OnboardError {
         /// Why.
         source: std::io::Error,
     },
+    /// Another worker of this process had to take the device down.
+    #[error(
+        "device {device} was taken down for everybody in this process, as a run of another worker on it did not end; \
+         close this worker and open another"
+    )]
+    TakenDown {
+        /// The device.
+        device: i32,
+    },
     /// The image that a variant made contradicts itself, which is a mistake in it; please report it.
     #[error("the image says that bytes {offset} to {end} of its {bytes} are written")]
     Image {
@@ -76,7 +85,8 @@ impl OnboardError {
 
     /// Whether the device is in doubt after this.
     pub(crate) fn is_suspect(&self) -> bool {
-        self.hal().and_then(HalError::code).is_some_and(|code| code.suspect())
+        let gone = matches!(self, Self::TakenDown { .. });
+        gone || self.hal().and_then(HalError::code).is_some_and(|code| code.suspect())
     }
 
     /// For whoever called a device; `step` says what was being done.

@@ -26,7 +26,6 @@ pub(crate) struct Inner {
     pub(crate) memory: DeviceMemory,
     attachment: Attachment,
     life: Mutex<Life>,
-    /// Why nothing can be launched until the device is given back.
     lost: Mutex<Option<String>>,
 }
 
@@ -63,7 +62,7 @@ impl Inner {
     }
 
     /// Makes the calling thread one that may talk to the device.
-    pub(crate) fn attach(&self) -> Result<(), HalError> {
+    pub(crate) fn attach(&self) -> Result<(), OnboardError> {
         if !self.attachment.is_held() {
             // Before the device is opened, as it takes the level over then.
             self.set_log_level();
@@ -102,7 +101,7 @@ impl Inner {
         if let Some(session) = &life.session {
             return Ok(Arc::clone(session));
         }
-        self.attach().map_err(|error| self.fail(STEP, error.into()))?;
+        self.attach().map_err(|error| self.fail(STEP, error))?;
         life.left.give_back(&self.hal).map_err(|error| self.fail(STEP, error.into()))?;
         let opened = Session::open(self, &mut life.left).map_err(|error| {
             if life.left.is_busy() {
@@ -162,9 +161,12 @@ impl Inner {
                 }
             }
         }
-        if self.attachment.is_held() {
-            let given = self.attach().and_then(|()| self.give_back(&mut life.left));
-            given.map_err(|error| OnboardError::from(error).during("giving the device back"))?;
+        if self.attachment.is_gone() {
+            self.attachment.forget();
+            self.forget(&mut life.left);
+        } else if self.attachment.is_held() {
+            let given = self.attach().and_then(|()| Ok(self.give_back(&mut life.left)?));
+            given.map_err(|error| error.during("giving the device back"))?;
         }
         *lock(&self.lost) = None;
         Ok(())

@@ -17,7 +17,7 @@ const TILING_KEY: u64 = 0;
 
 /// Starts a launch: the AICPU program first, which then waits for the cores.
 pub(crate) fn launch(inner: &Arc<Inner>, mut launch: Launch) -> Result<OnboardRun, DeviceError> {
-    inner.attach().map_err(|error| inner.fail(STEP, error.into()))?;
+    inner.attach().map_err(|error| inner.fail(STEP, error))?;
     let session = inner.session()?;
     let turn = Turn::take(&session).ok_or(DeviceError::Busy)?;
     let image = launch.program.take_image().ok_or(DeviceError::Unsupported {

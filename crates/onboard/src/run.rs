@@ -52,7 +52,7 @@ impl OnboardRun {
     fn drain(&mut self) -> Result<(), DeviceError> {
         let limit = self.inner.stream_timeout();
         if let Err(error) = self.inner.attach() {
-            self.failure.get_or_insert(error.into());
+            self.failure.get_or_insert(error);
         } else {
             let lanes = self.turn.session().lanes();
             let results = lanes.map(|(name, lane)| (name, lane.drain(&self.inner.hal, limit)));
@@ -75,7 +75,7 @@ impl OnboardRun {
 impl DeviceRun for OnboardRun {
     fn poll(&mut self) -> bool {
         if let Err(error) = self.inner.attach() {
-            self.failure.get_or_insert(error.into());
+            self.failure.get_or_insert(error);
             return true;
         }
         let lanes = self.turn.session().lanes();

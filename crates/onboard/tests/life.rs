@@ -13,12 +13,39 @@ use device_runner::{
 use onboard::OnboardDevice;
 use soft_cann::Chip;
 
+/// Whether the user has set the driver's level himself.
+fn log_level_is_set() -> bool {
+    std::env::var_os("ASCEND_GLOBAL_LOG_LEVEL").is_some()
+}
+
+#[test]
+fn the_log_level_of_the_environment_is_left_alone() {
+    if !log_level_is_set() {
+        // Once more, in a process of its own where it is set.
+        let tests = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "the_log_level_of_the_environment_is_left_alone"])
+            .env("ASCEND_GLOBAL_LOG_LEVEL", "1")
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&tests.stdout);
+        assert!(tests.status.success() && output.contains("1 passed"), "{output}");
+        return;
+    }
+    let bench = Bench::new(Chip::A5);
+    bench.open().unwrap().reset().unwrap();
+    assert_eq!(bench.lease.calls("dlog_setlevel"), 0);
+    bench.assert_clean();
+}
+
 #[test]
 fn calls_come_in_the_order_of_the_contract() {
     for of in CHIPS {
         let bench = Bench::new(of);
         let worker = Worker::new(bench.open().unwrap()).unwrap();
-        let opening = bench.calls(0);
+        let mut opening = bench.calls(0);
+        if log_level_is_set() {
+            opening.insert(0, "dlog_setlevel");
+        }
         assert_eq!(
             opening,
             [
@@ -119,7 +146,7 @@ fn programs_see_what_the_launch_says() {
             assert_eq!(report[6..10], [3, 7, 0, u64::from(bench.id())]);
             assert_eq!(report[10], u64::from(run), "one init for each run");
         }
-        assert_eq!(bench.lease.log_level(-1), Some((3, 0)));
+        assert_eq!(bench.lease.log_level(-1), (!log_level_is_set()).then_some((3, 0)));
         worker.close().unwrap();
         bench.assert_clean();
     }

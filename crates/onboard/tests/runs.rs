@@ -76,6 +76,38 @@ fn a_program_that_never_ends_is_taken_down() {
 }
 
 #[test]
+fn whoever_shared_a_device_that_was_taken_down_is_told() {
+    let bench = Bench::impatient(Chip::A2a3);
+    let worker = Worker::new(bench.open().unwrap()).unwrap();
+    let other = Worker::new(bench.open().unwrap()).unwrap();
+    bench.lease.inject(Rule::aicpu_hang("simpler_aicpu_exec"));
+    lost(worker.run(Plan::default()), &["507046"]);
+    bench.lease.clear_rules();
+    worker.close().unwrap();
+
+    let new = Worker::new(bench.open().unwrap()).unwrap();
+    let error = other.device.bind_thread().unwrap_err();
+    assert!(error.to_string().contains("was taken down for everybody"), "{error}");
+    let from = bench.calls_so_far();
+    let error = other.run(Plan::default()).unwrap_err();
+    assert!(error.to_string().contains("was taken down for everybody"), "{error}");
+    // What lies at its addresses now may be somebody else's.
+    assert!(other.close().is_err());
+    other.device.reset().unwrap();
+    assert_eq!(bench.calls(from), Vec::<&str>::new());
+    assert_eq!(other.device.usage(), device_runner::DeviceUsage::default());
+    new.run(Plan::default()).unwrap();
+    new.close().unwrap();
+    bench.assert_clean();
+    for worker in [worker, other] {
+        let again = Worker::new(bench.open().unwrap()).unwrap();
+        again.run(Plan::default()).unwrap();
+        again.close().unwrap();
+        drop(worker);
+    }
+}
+
+#[test]
 fn where_no_call_takes_a_device_down_it_goes_with_its_last_user() {
     let bench = Bench::impatient(Chip::A2a3);
     let mut table = soft_cann::raw_table();
