@@ -10,7 +10,7 @@ use device_runner::{
     DevPtr, Device as _, DeviceError, DeviceUsage, GlobalMemory as _, KernelHandle, KernelSource,
     NativeKernel,
 };
-use onboard::OnboardDevice;
+use onboard::{OnboardDevice, RegisterBank};
 use soft_cann::Chip;
 
 /// Whether the user has set the driver's level himself.
@@ -314,6 +314,31 @@ fn launches_have_as_many_clusters_as_the_stream_has_cores_for() {
 }
 
 #[test]
+fn registers_are_those_of_the_cores_that_are_there() {
+    let bench = Bench::new(Chip::A2a3);
+    let device = bench.open().unwrap();
+    let table = |bank| chip(Chip::A2a3).register_table(&bench.hal, bench.id(), bank).unwrap();
+    let control = table(RegisterBank::Control);
+    assert_eq!(control.iter().filter(|&&address| address != 0).count(), 75);
+    assert!(table(RegisterBank::Pmu).iter().zip(&control).all(|(pmu, control)| pmu != control));
+    bench.lease.inject(soft_cann::Rule::core_bitmap(0b1_0000_0000_0000_0000_0000_0010));
+    let harvested = table(RegisterBank::Control);
+    let there: Vec<usize> = (0..75).filter(|&id| harvested[id] != 0).collect();
+    assert_eq!(there, [1, 24, 27, 28, 73, 74]);
+    device.reset().unwrap();
+    bench.assert_clean();
+
+    let bench = Bench::new(Chip::A5);
+    let device = bench.open().unwrap();
+    let table = |bank| chip(Chip::A5).register_table(&bench.hal, bench.id(), bank).unwrap();
+    let control = table(RegisterBank::Control);
+    assert_eq!(control.iter().filter(|&&address| address != 0).count(), 108);
+    assert_eq!(table(RegisterBank::Pmu), control);
+    device.reset().unwrap();
+    bench.assert_clean();
+}
+
+#[test]
 fn an_id_that_no_call_can_say_is_refused() {
     let bench = Bench::new(Chip::A2a3);
     let options = bench.options.clone();
@@ -322,6 +347,23 @@ fn an_id_that_no_call_can_say_is_refused() {
     let options = bench.options.clone();
     let error = OnboardDevice::open(Arc::clone(&bench.hal), chip(Chip::A2a3), 9999, options).unwrap_err();
     assert!(error.to_string().contains("rtSetDevice failed with 107001"), "{error}");
+    bench.assert_clean();
+}
+
+#[test]
+fn what_goes_wrong_is_told_with_what_to_do() {
+    let text = |error: DeviceError| error.to_string();
+    let bench = Bench::new(Chip::A2a3);
+    bench.lease.inject(soft_cann::Rule::fail("rtStreamCreate").nth(2).code(207_008));
+    let error = text(bench.open().unwrap_err());
+    assert!(error.starts_with("opening the device failed: rtStreamCreate failed with 207008 ("), "{error}");
+    let worker = Worker::new(bench.open().unwrap()).unwrap();
+    let error = text(worker.run(Plan { returned: 1, ..Plan::default() }).unwrap_err());
+    let expected = "the launch failed and the device cannot be used any more: the AICPU part of the run on 2 \
+                    cluster(s) failed within 20.0s: aclrtSynchronizeStreamWithTimeout failed with 507018 (";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(error.ends_with("close this worker and open another"), "{error}");
+    worker.close().unwrap();
     bench.assert_clean();
 }
 

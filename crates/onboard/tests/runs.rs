@@ -44,9 +44,7 @@ fn assert_lost_until_reset(bench: &Bench, worker: &Worker, by_force: u64) {
     assert_eq!(device.usage(), device_runner::DeviceUsage::default());
     bench.assert_clean();
 
-    let worker = Worker::new(bench.open().unwrap()).unwrap();
-    worker.run(Plan::default()).unwrap();
-    worker.close().unwrap();
+    bench.assert_works();
     bench.assert_clean();
 }
 
@@ -77,7 +75,7 @@ fn a_program_that_never_ends_is_taken_down() {
 
 #[test]
 fn whoever_shared_a_device_that_was_taken_down_is_told() {
-    let bench = Bench::impatient(Chip::A2a3);
+    let mut bench = Bench::impatient(Chip::A2a3);
     let worker = Worker::new(bench.open().unwrap()).unwrap();
     let other = Worker::new(bench.open().unwrap()).unwrap();
     bench.lease.inject(Rule::aicpu_hang("simpler_aicpu_exec"));
@@ -85,6 +83,7 @@ fn whoever_shared_a_device_that_was_taken_down_is_told() {
     bench.lease.clear_rules();
     worker.close().unwrap();
 
+    bench.options.stream_timeout = Some(Duration::from_secs(20));
     let new = Worker::new(bench.open().unwrap()).unwrap();
     let error = other.device.bind_thread().unwrap_err();
     assert!(error.to_string().contains("was taken down for everybody"), "{error}");
@@ -100,9 +99,7 @@ fn whoever_shared_a_device_that_was_taken_down_is_told() {
     new.close().unwrap();
     bench.assert_clean();
     for worker in [worker, other] {
-        let again = Worker::new(bench.open().unwrap()).unwrap();
-        again.run(Plan::default()).unwrap();
-        again.close().unwrap();
+        bench.assert_works();
         drop(worker);
     }
 }
@@ -123,17 +120,17 @@ fn where_no_call_takes_a_device_down_it_goes_with_its_last_user() {
     worker.close().unwrap();
     assert_eq!(worker.device.usage(), device_runner::DeviceUsage::default());
     assert_eq!(bench.lease.leaks().device_references, 0);
-    let worker = Worker::new(bench.open().unwrap()).unwrap();
-    worker.run(Plan::default()).unwrap();
-    worker.close().unwrap();
+    bench.assert_works();
 }
 
 #[test]
 fn a_program_that_ends_late_is_waited_for_before_memory_goes() {
-    let bench = Bench::impatient(Chip::A5);
+    let mut bench = Bench::new(Chip::A5);
+    let limit = Duration::from_secs(2);
+    bench.options.stream_timeout = Some(limit);
     let worker = Worker::new(bench.open().unwrap()).unwrap();
     // The second task of the run is the one that works on the image.
-    let late = bench.lease.inject(Rule::late(SHORT + SHORT / 2).nth(2));
+    let late = bench.lease.inject(Rule::late(limit + SHORT).nth(2));
     lost(worker.run(Plan::default()), &["507046"]);
     assert_eq!(late.fired(), 1);
     assert_lost_until_reset(&bench, &worker, 0);
@@ -310,8 +307,7 @@ fn one_image_takes_the_place_of_another() {
         program: Box::new(ImageProgram::new(DeviceImage { bytes, parts })),
     };
     let report = worker.device.alloc(128).unwrap();
-    let words = [report.addr(), 3, 0, 15_000, 0, 0];
-    let image: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+    let image = common::image_words(report, Plan { block_dim: 1, ..Plan::default() });
     for (bytes, calls) in [(48, 0), (4096, 0), (1 << 20, 1), (5000, 0)] {
         let from = bench.calls_so_far();
         let run = worker.device.launch(launch(bytes, vec![(0, image.clone())])).unwrap();

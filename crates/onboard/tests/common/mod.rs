@@ -1,6 +1,8 @@
 //! A device on the stand-in for CANN, with small programs of its own.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod runner;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +19,9 @@ pub const CHIPS: [Chip; 2] = [Chip::A2a3, Chip::A5];
 
 /// Long for what these programs do, and short for a test that waits until it is over.
 pub const SHORT: Duration = Duration::from_millis(300);
+
+/// Longer than anything takes on however slow a machine.
+const LONG: Duration = Duration::from_secs(20);
 
 pub fn chip(chip: Chip) -> &'static dyn OnboardChip {
     match chip {
@@ -70,16 +75,27 @@ impl Bench {
         // Limits are those of this test, not those of a chip.
         lease.set_time_scale(1);
         let mut options = OnboardOptions::new(programs(chip));
-        options.op_timeout = Some(Duration::from_secs(20));
-        options.stream_timeout = Some(Duration::from_secs(20));
+        options.op_timeout = Some(LONG);
+        options.stream_timeout = Some(LONG);
         Self { lease, hal: hal(), options }
     }
 
-    /// One whose runs are given up soon.
+    /// One whose runs are given up soon; none of them must go well.
     pub fn impatient(chip: Chip) -> Self {
         let mut bench = Self::new(chip);
         bench.options.stream_timeout = Some(SHORT);
         bench
+    }
+
+    /// Shows that the device works, whatever was done to it before.
+    pub fn assert_works(&self) {
+        let (of, id) = (chip(self.lease.chip()), self.id());
+        let mut options = self.options.clone();
+        options.stream_timeout = Some(LONG);
+        let device = OnboardDevice::open(Arc::clone(&self.hal), of, id, options).unwrap();
+        let worker = Worker::new(device).unwrap();
+        worker.run(Plan::default()).unwrap();
+        worker.close().unwrap();
     }
 
     pub fn id(&self) -> u32 {
@@ -101,7 +117,7 @@ impl Bench {
 
     /// Nothing is left, and nothing was done wrong.
     pub fn assert_clean(&self) {
-        assert!(self.lease.wait_idle(Duration::from_secs(20)), "tasks are left");
+        assert!(self.lease.wait_idle(LONG), "tasks are left");
         let leaks = self.lease.leaks();
         assert!(leaks.is_empty(), "{leaks}");
         assert_eq!(self.lease.violations(), []);
@@ -109,7 +125,7 @@ impl Bench {
 }
 
 /// What a run does.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub block_dim: u32,
     /// What the AICPU function returns.
@@ -122,6 +138,13 @@ impl Default for Plan {
     fn default() -> Self {
         Self { block_dim: 2, returned: 0, patience: Duration::from_secs(15) }
     }
+}
+
+/// The image of a run whose report goes there.
+pub fn image_words(report: DevPtr, plan: Plan) -> Vec<u8> {
+    let cores = u64::from(Topology::new(plan.block_dim).cores());
+    let patience = u64::try_from(plan.patience.as_millis()).unwrap();
+    [report.addr(), cores, plan.returned, patience, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
 /// A device with memory for the report of its runs.
@@ -139,9 +162,7 @@ impl Worker {
 
     pub fn launch(&self, plan: Plan) -> Result<Box<dyn DeviceRun>, DeviceError> {
         let topology = Topology::new(plan.block_dim);
-        let patience = u64::try_from(plan.patience.as_millis()).unwrap();
-        let words = [self.report.addr(), u64::from(topology.cores()), plan.returned, patience, 0, 0];
-        let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+        let bytes = image_words(self.report, plan);
         // In two parts, with room behind them that nobody writes.
         let (first, second) = bytes.split_at(16);
         let parts = vec![(0, first.to_vec()), (16, second.to_vec())];
@@ -169,7 +190,6 @@ impl Worker {
     }
 }
 
-/// Whole lives in which nothing goes wrong are the same for both chips, up to these.
 pub fn launched_threads(of: Chip) -> u64 {
     u64::from(chip(of).limits().launched_aicpu_threads)
 }
