@@ -1,11 +1,12 @@
 //! Declarations from C headers: our own, or those of an installed CANN (`spec/hal.md`, section 6).
 //!
-//! Written to `OUT_DIR`: `own.rs` from `include/hal_sys.h`, which `cargo xtask bindings` takes from there, and
-//! `toolkit.rs` from `$ASCEND_HOME_PATH`, which `tests/toolkit.rs` compares with the committed ones.
+//! Written to `OUT_DIR`: `own.rs` from `include/hal_sys.h`, which `cargo xtask bindings` takes from there,
+//! and `toolkit.rs` from `$ASCEND_HOME_PATH`, which `tests/toolkit.rs` compares with the committed ones.
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -148,9 +149,16 @@ fn bind(builder: bindgen::Builder, toolkit: Option<&Path>) -> Result<String, Str
         .formatter(bindgen::Formatter::Prettyplease)
         .disable_header_comment();
     let of = toolkit.map_or_else(|| OWN_HEADER.to_owned(), |home| home.display().to_string());
-    let bindings =
-        bindings.generate().map_err(|error| format!("the headers of {of} are not understood: {error}"));
-    bindings.map(|bindings| bindings.to_string())
+    // Where there is no libclang, it panics.
+    match panic::catch_unwind(AssertUnwindSafe(|| bindings.generate())) {
+        Ok(Ok(bindings)) => Ok(bindings.to_string()),
+        Ok(Err(error)) => Err(format!("the headers of {of} are not understood: {error}")),
+        Err(_) => Err(
+            "bindgen gave up, as said above. It needs libclang: install it (Debian: libclang-dev), or set \
+             LIBCLANG_PATH to the directory that has it."
+                .to_owned(),
+        ),
+    }
 }
 
 /// The names of the functions in what bindgen writes.

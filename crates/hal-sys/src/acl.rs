@@ -3,21 +3,16 @@
 use std::ptr;
 
 use crate::error::HalError;
-use crate::hal::{Hal, acl, device_pointer, function, made, made_address};
+use crate::hal::{Hal, acl, device_pointer, function, host_size, made, made_address};
 use crate::stream::Stream;
 use crate::sys;
-
-/// The calls take sizes as `size_t`.
-fn size(call: &'static str, bytes: u64) -> Result<usize, HalError> {
-    usize::try_from(bytes)
-        .map_err(|_| HalError::Argument { call, reason: "more bytes than `size_t` can say" })
-}
 
 impl Hal {
     /// Starts AscendCL with its defaults. Needs [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
-    /// 100002: it runs already in this process. That counts as a start: it wants an [`acl_finalize`](Self::acl_finalize).
+    /// 100002: it runs already in this process. That counts as a start, and wants an
+    /// [`acl_finalize`](Self::acl_finalize) as well.
     pub fn acl_init(&self) -> Result<(), HalError> {
         let init = function!(self, aclInit)?;
         // SAFETY: null stands for the defaults.
@@ -71,10 +66,11 @@ impl Hal {
     /// Allocates device memory, in huge pages where there are any, 64-aligned and uninitialised. *Attached*.
     ///
     /// # Errors
-    /// 100000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory left.
+    /// 100000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory
+    /// left.
     pub fn acl_malloc(&self, bytes: u64) -> Result<u64, HalError> {
         let malloc = function!(self, aclrtMalloc)?;
-        let bytes = size("aclrtMalloc", bytes)?;
+        let bytes = host_size("aclrtMalloc", bytes)?;
         let mut address = ptr::null_mut();
         // SAFETY: `address` lives during the call.
         acl("aclrtMalloc", unsafe { malloc(&raw mut address, bytes, sys::ACL_MEM_MALLOC_HUGE_FIRST) })?;
@@ -104,18 +100,20 @@ impl Hal {
         acl("aclrtMemcpy", unsafe { copy(to, bytes.len(), from, bytes.len(), kind) })
     }
 
-    /// Sets each byte of a range of device memory. *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// Sets each byte of a range of device memory. *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`copy_to_device`](Self::copy_to_device).
     pub fn acl_memset(&self, address: u64, value: u8, bytes: u64) -> Result<(), HalError> {
         let set = function!(self, aclrtMemset)?;
-        let (to, bytes) = (device_pointer("aclrtMemset", address)?, size("aclrtMemset", bytes)?);
+        let (to, bytes) = (device_pointer("aclrtMemset", address)?, host_size("aclrtMemset", bytes)?);
         // SAFETY: the driver checks the range; nothing of the host lies there.
         acl("aclrtMemset", unsafe { set(to, bytes, i32::from(value), bytes) })
     }
 
-    /// As [`stream_create`](Self::stream_create). *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// As [`stream_create`](Self::stream_create). *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`stream_create`](Self::stream_create).
@@ -127,7 +125,8 @@ impl Hal {
         made("aclrtCreateStream", stream).map(Stream::new)
     }
 
-    /// As [`stream_destroy`](Self::stream_destroy). *Attached*. Needs [`Group::AclComm`](crate::Group::AclComm).
+    /// As [`stream_destroy`](Self::stream_destroy). *Attached*. Needs
+    /// [`Group::AclComm`](crate::Group::AclComm).
     ///
     /// # Errors
     /// As [`stream_destroy`](Self::stream_destroy).

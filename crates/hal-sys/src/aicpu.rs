@@ -1,4 +1,5 @@
-//! AICPU programs: the call that brings the first one to a device, and the way in which later ones are loaded.
+//! AICPU programs: the call that brings the first one to a device, and the way in which later ones are
+//! loaded.
 
 use std::ffi::{CStr, CString, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +14,8 @@ use crate::kernel::Arguments;
 use crate::stream::Stream;
 use crate::sys;
 
-/// A loaded description of AICPU functions. It ends with [`Hal::unload_cpu_binary`]; dropped, it stays loaded.
+/// A loaded description of AICPU functions. It ends with [`Hal::unload_cpu_binary`]; dropped, it stays
+/// loaded.
 #[derive(Debug)]
 #[must_use = "a binary stays loaded until it is unloaded"]
 pub struct CpuBinary {
@@ -38,13 +40,13 @@ unsafe impl Send for CpuFunction {}
 unsafe impl Sync for CpuFunction {}
 
 impl Hal {
-    /// Launches a function of a library that is on the device already, without loading it first: the bootstrap of
-    /// `spec/hal.md`, section 4.1. The names of function and library are zero-terminated strings at offsets in the
-    /// arguments, which are copied. *Attached*.
+    /// Launches a function of a library that is on the device already, without loading it first: the
+    /// bootstrap of `spec/hal.md`, section 4.1. The names of function and library are zero-terminated
+    /// strings at offsets in the arguments, which are copied. *Attached*.
     ///
     /// # Errors
-    /// 107000: no blocks or no arguments; 107003: the stream is another device's. What fails on the device is returned
-    /// by the next synchronisation, as 507018.
+    /// 107000: no blocks or no arguments; 107003: the stream is another device's. What fails on the device is
+    /// returned by the next synchronisation, as 507018.
     #[allow(clippy::too_many_arguments, reason = "those of the call")]
     pub fn launch_aicpu_op(
         &self,
@@ -70,12 +72,14 @@ impl Hal {
             ..Default::default()
         };
         let (kind, op, stream) = (sys::RT_KERNEL_TYPE_AICPU_KFC, op.as_ptr(), stream.raw());
-        // SAFETY: the stream was made and not destroyed; name and arguments live during the call, which copies them.
+        // SAFETY: the stream was made and not destroyed; name and arguments live during the call, which
+        // copies them.
         acl(CALL, unsafe { launch(kind, op, blocks, &raw const args, ptr::null_mut(), stream, 0) })
     }
 
-    /// Loads a description of AICPU functions whose library is on the device already: the JSON file of this path,
-    /// whatever its extension (`spec/hal.md`, section 4.2). Works from any thread; the file is read at once.
+    /// Loads a description of AICPU functions whose library is on the device already: the JSON file of this
+    /// path, whatever its extension (`spec/hal.md`, section 4.2). Works from any thread; the file is read
+    /// at once.
     ///
     /// # Errors
     /// 107000: there is no such file, or it is not understood.
@@ -122,12 +126,12 @@ impl Hal {
         made(CALL, handle).map(|handle| CpuFunction { handle, loaded: Arc::clone(&binary.loaded) })
     }
 
-    /// Launches an AICPU function `blocks` times, side by side. The arguments are copied, and each call gets a copy to
-    /// read; device memory that they name is not copied. *Attached*.
+    /// Launches an AICPU function `blocks` times, side by side. The arguments are copied, and each call gets
+    /// a copy to read; device memory that they name is not copied. *Attached*.
     ///
     /// # Errors
-    /// 107000: no blocks or no arguments; 107003: the stream is another device's; 107017: the function is another
-    /// device's. What fails on the device is returned by the next synchronisation, as 507018.
+    /// 107000: no blocks or no arguments; 107003: the stream is another device's; 107017: the function is
+    /// another device's. What fails on the device is returned by the next synchronisation, as 507018.
     pub fn launch_cpu(
         &self,
         function: &CpuFunction,
@@ -146,7 +150,8 @@ impl Hal {
         let mut args = sys::rtCpuKernelArgs_t { baseArgs: base, ..Default::default() };
         let config = sys::rtKernelLaunchCfg_t::default();
         let (handle, stream) = (function.handle.as_ptr(), stream.raw());
-        // SAFETY: both handles were made and not destroyed; the arguments live during the call, which copies them.
+        // SAFETY: both handles were made and not destroyed; the arguments live during the call, which copies
+        // them.
         acl(CALL, unsafe { launch(handle, blocks, stream, &raw const config, &raw mut args) })
     }
 }

@@ -29,7 +29,8 @@ pub enum Fault {
     AicpuException,
     /// A kernel on a core crashed.
     AicoreException,
-    /// The driver failed in a way that has no number of its own; usual after something else failed on the device.
+    /// The driver failed in a way that has no number of its own; usual after something else failed on the
+    /// device.
     DriverInternal,
     /// No memory, on the device or on the host.
     OutOfMemory,

@@ -67,8 +67,8 @@ impl Hal {
         Ok(RootInfo { info })
     }
 
-    /// Joins a communicator, and waits until all ranks have. *Attached*; on return the thread may be attached to
-    /// another context: set the device again.
+    /// Joins a communicator, and waits until all ranks have. *Attached*; on return the thread may be attached
+    /// to another context: set the device again.
     ///
     /// # Errors
     /// A code of HCCL: 9 when the others do not come.
@@ -80,8 +80,8 @@ impl Hal {
         made("HcclCommInitRootInfo", handle).map(|handle| Communicator { handle })
     }
 
-    /// Puts a barrier on a stream: what follows there waits until all ranks have come so far. *Attached*; on return
-    /// the thread may be attached to another context.
+    /// Puts a barrier on a stream: what follows there waits until all ranks have come so far. *Attached*; on
+    /// return the thread may be attached to another context.
     ///
     /// # Errors
     /// A code of HCCL. A rank that does not come shows when the stream is synchronised.

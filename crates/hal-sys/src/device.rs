@@ -8,7 +8,8 @@ use crate::hal::{Hal, acl, function};
 impl Hal {
     /// Attaches the calling thread to a device, and opens the device with the first call of the process.
     ///
-    /// CANN counts these calls, also repeated ones of a thread: each wants a [`reset_device`](Self::reset_device).
+    /// CANN counts these calls, also repeated ones of a thread: each wants a
+    /// [`reset_device`](Self::reset_device).
     ///
     /// # Errors
     /// 107001: there is no such device; 507033: it cannot be opened.
@@ -18,8 +19,9 @@ impl Hal {
         acl("rtSetDevice", unsafe { set(device) })
     }
 
-    /// Takes one [`set_device`](Self::set_device) back. The last one closes the device: memory, streams and programs
-    /// that are left on it are gone, their handles must not be used any more, and every thread is detached.
+    /// Takes one [`set_device`](Self::set_device) back. The last one closes the device: memory, streams and
+    /// programs that are left on it are gone, their handles must not be used any more, and every thread
+    /// is detached.
     ///
     /// # Errors
     /// 507007: there is nothing to take back.
@@ -29,8 +31,8 @@ impl Hal {
         acl("rtDeviceReset", unsafe { reset(device) })
     }
 
-    /// Closes a device now, whoever has set it in this process, as the last [`reset_device`](Self::reset_device) does.
-    /// Needs [`Group::Teardown`](crate::Group::Teardown).
+    /// Closes a device now, whoever has set it in this process, as the last
+    /// [`reset_device`](Self::reset_device) does. Needs [`Group::Teardown`](crate::Group::Teardown).
     ///
     /// # Errors
     /// 507007: the device is not set.
@@ -40,8 +42,9 @@ impl Hal {
         acl("aclrtResetDeviceForce", unsafe { reset(device) })
     }
 
-    /// Limits how long one kernel may run on a core, from then on, for the device that the thread is *attached* to;
-    /// a kernel that takes longer is killed. The device counts in steps: what it has set is returned.
+    /// Limits how long one kernel may run on a core, from then on, for the device that the thread is
+    /// *attached* to; a kernel that takes longer is killed. The device counts in steps: what it has set
+    /// is returned.
     ///
     /// # Errors
     /// 107002: the thread is not attached.
@@ -67,8 +70,9 @@ impl Hal {
         Ok(count)
     }
 
-    /// Sets the level of CANN's log: 0 debug, 1 info, 2 warning, 3 error, 4 none. `module` -1 stands for all; `event`
-    /// also logs events. It counts for what is logged from then on: call it before a device is opened.
+    /// Sets the level of CANN's log: 0 debug, 1 info, 2 warning, 3 error, 4 none. `module` -1 stands for all;
+    /// `event` also logs events. It counts for what is logged from then on: call it before a device is
+    /// opened.
     ///
     /// # Errors
     /// The number that the log library returns.

@@ -26,9 +26,9 @@ impl Hal {
     /// Takes a table as it is, for tests and for libraries that are linked.
     ///
     /// # Safety
-    /// Each function does what the function of its name does in CANN (`spec/hal.md`): it reads and writes host memory
-    /// only where the arguments say so, keeps no pointer to it longer than CANN does, may be called from any thread,
-    /// and stays callable while the `Hal` exists.
+    /// Each function does what the function of its name does in CANN (`spec/hal.md`): it reads and writes
+    /// host memory only where the arguments say so, keeps no pointer to it longer than CANN does, may be
+    /// called from any thread, and stays callable while the `Hal` exists.
     #[must_use]
     pub unsafe fn from_raw_table(table: RawTable) -> Self {
         Self { table }
@@ -75,4 +75,10 @@ pub(crate) fn device_pointer(call: &'static str, address: u64) -> Result<*mut c_
     let reason = "an address of the device does not fit into a pointer of the host";
     let address = usize::try_from(address).map_err(|_| HalError::Argument { call, reason })?;
     Ok(std::ptr::with_exposed_provenance_mut(address))
+}
+
+/// A size as those calls want it that take `size_t`.
+pub(crate) fn host_size(call: &'static str, bytes: u64) -> Result<usize, HalError> {
+    usize::try_from(bytes)
+        .map_err(|_| HalError::Argument { call, reason: "more bytes than `size_t` can say" })
 }

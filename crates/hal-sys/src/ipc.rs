@@ -1,11 +1,11 @@
 //! Sharing device memory with other processes and other chips. All of it needs
 //! [`Group::Ipc`](crate::Group::Ipc).
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 use std::ptr;
 
 use crate::error::HalError;
-use crate::hal::{Hal, acl, device_pointer, function, made_address};
+use crate::hal::{Hal, acl, device_pointer, function, host_size, made_address};
 use crate::sys;
 
 /// Bytes of a key, with its final zero.
@@ -33,7 +33,6 @@ impl IpcKey {
     }
 
     fn as_ptr(&self) -> *const c_char {
-        debug_assert!(CStr::from_bytes_until_nul(&self.bytes).is_ok());
         self.bytes.as_ptr().cast()
     }
 }
@@ -47,10 +46,10 @@ impl Hal {
         const CALL: &str = "aclrtIpcMemGetExportKey";
         let export = function!(self, aclrtIpcMemGetExportKey)?;
         let address = device_pointer(CALL, address)?;
-        let reason = "more bytes than `size_t` can say";
-        let bytes = usize::try_from(bytes).map_err(|_| HalError::Argument { call: CALL, reason })?;
+        let bytes = host_size(CALL, bytes)?;
         let mut key = [0_u8; KEY_BYTES];
-        // SAFETY: the buffer has as many bytes as is said and lives during the call; the driver checks the address.
+        // SAFETY: the buffer has as many bytes as is said and lives during the call; the driver checks the
+        // address.
         acl(CALL, unsafe { export(address, bytes, key.as_mut_ptr().cast(), key.len(), 0) })?;
         Ok(IpcKey::from_bytes(key))
     }
@@ -67,10 +66,12 @@ impl Hal {
         acl("aclrtIpcMemSetImportPid", unsafe { allow(key.as_ptr(), pids.as_mut_ptr(), pids.len()) })
     }
 
-    /// Makes memory of another process reachable and returns its address on the device of this one. *Attached*.
+    /// Makes memory of another process reachable and returns its address on the device of this one.
+    /// *Attached*.
     ///
     /// # Errors
-    /// 107000: there is no such export; 107002: the thread is not attached; 207006: this process is not on its list.
+    /// 107000: there is no such export; 107002: the thread is not attached; 207006: this process is not on
+    /// its list.
     pub fn ipc_import(&self, key: &IpcKey) -> Result<u64, HalError> {
         let import = function!(self, aclrtIpcMemImportByKey)?;
         let mut address = ptr::null_mut();
@@ -89,8 +90,8 @@ impl Hal {
         acl("aclrtIpcMemClose", unsafe { close(key.as_ptr()) })
     }
 
-    /// Lets the device that the thread is *attached* to reach memory of another one. It takes effect when both sides
-    /// have done so: see [`peer_access`](Self::peer_access).
+    /// Lets the device that the thread is *attached* to reach memory of another one. It takes effect when
+    /// both sides have done so: see [`peer_access`](Self::peer_access).
     ///
     /// # Errors
     /// 107000: that is the device itself; 107001: there is no such device.

@@ -10,14 +10,14 @@ use crate::hal::{Hal, acl, function, made};
 use crate::stream::Stream;
 use crate::sys;
 
-/// A registered object of AICore kernels. It ends with [`Hal::unregister_kernels`]; dropped, it stays registered for
-/// the life of the process, together with its bytes.
+/// A registered object of AICore kernels. It ends with [`Hal::unregister_kernels`]; dropped, it stays
+/// registered for the life of the process, together with its bytes.
 #[derive(Debug)]
 #[must_use = "kernels stay registered until they are unregistered"]
 pub struct KernelBinary {
     handle: NonNull<c_void>,
-    /// The runtime copies them, but keeps the pointer where it has no memory for a copy: they are freed only when it
-    /// has said that it knows the object no more.
+    /// The runtime copies them, but keeps the pointer where it has no memory for a copy: they are freed only
+    /// when it has said that it knows the object no more.
     bytes: ManuallyDrop<Arc<[u8]>>,
 }
 
@@ -61,8 +61,8 @@ impl Arguments {
 }
 
 impl Hal {
-    /// Registers all kernels of an ELF object. Works from any thread; the object goes to a device with the first
-    /// launch there.
+    /// Registers all kernels of an ELF object. Works from any thread; the object goes to a device with the
+    /// first launch there.
     ///
     /// # Errors
     /// 107000: it is no such object, or a kernel's name does not end in its key.
@@ -94,12 +94,13 @@ impl Hal {
         Ok(())
     }
 
-    /// Launches the kernel of a key: `blocks` of them, which all run at the same time (batch mode). The arguments are
-    /// copied; device memory that they name is not. *Attached*.
+    /// Launches the kernel of a key: `blocks` of them, which all run at the same time (batch mode). The
+    /// arguments are copied; device memory that they name is not. *Attached*.
     ///
     /// # Errors
-    /// 107000: no blocks or no arguments; 107003: the stream is another device's; 207001: no memory for the object on
-    /// the device; 507000: there is no such key. What fails on the device is returned by the next synchronisation.
+    /// 107000: no blocks or no arguments; 107003: the stream is another device's; 207001: no memory for the
+    /// object on the device; 507000: there is no such key. What fails on the device is returned by the
+    /// next synchronisation.
     pub fn launch_kernel(
         &self,
         binary: &KernelBinary,
@@ -117,7 +118,8 @@ impl Hal {
         let schem_mode = sys::RT_SCHEM_MODE_BATCH as u8;
         let config = sys::rtTaskCfgInfo_t { schemMode: schem_mode, ..Default::default() };
         let (handle, stream) = (binary.handle.as_ptr(), stream.raw());
-        // SAFETY: both handles were made and not destroyed; the arguments live during the call, which copies them.
+        // SAFETY: both handles were made and not destroyed; the arguments live during the call, which copies
+        // them.
         acl(CALL, unsafe {
             launch(handle, key, blocks, &raw mut args, ptr::null_mut(), stream, &raw const config)
         })

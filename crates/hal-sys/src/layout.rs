@@ -33,8 +33,8 @@ assert_layout!(HcclComm, size 8, align 8, {});
 assert_layout!(rtDevBinary_t, size 24, align 8, { magic @ 0, version @ 4, data @ 8, length @ 16 });
 assert_layout!(rtHostInputInfo_t, size 8, align 4, { addrOffset @ 0, dataOffset @ 4 });
 assert_layout!(rtArgsEx_t, size 40, align 8, {
-    args @ 0, hostInputInfoPtr @ 8, argsSize @ 16, tilingAddrOffset @ 20, tilingDataOffset @ 24, hostInputInfoNum @ 28,
-    hasTiling @ 30, isNoNeedH2DCopy @ 31, reserved @ 32,
+    args @ 0, hostInputInfoPtr @ 8, argsSize @ 16, tilingAddrOffset @ 20, tilingDataOffset @ 24,
+    hostInputInfoNum @ 28, hasTiling @ 30, isNoNeedH2DCopy @ 31, reserved @ 32,
 });
 assert_layout!(rtAicpuArgsEx_t, size 48, align 8, {
     args @ 0, hostInputInfoPtr @ 8, kernelOffsetInfoPtr @ 16, argsSize @ 24, hostInputInfoNum @ 28,
@@ -43,8 +43,8 @@ assert_layout!(rtAicpuArgsEx_t, size 48, align 8, {
 });
 assert_layout!(rtCpuKernelArgs_t, size 72, align 8, { baseArgs @ 0, cpuParamHeadOffset @ 48, rsv @ 56 });
 assert_layout!(rtTaskCfgInfo_t, size 16, align 4, {
-    qos @ 0, partId @ 1, schemMode @ 2, d2dCrossFlag @ 3, blockDimOffset @ 4, dumpflag @ 8, neverTimeout @ 9, rev @ 10,
-    localMemorySize @ 12,
+    qos @ 0, partId @ 1, schemMode @ 2, d2dCrossFlag @ 3, blockDimOffset @ 4, dumpflag @ 8, neverTimeout @ 9,
+    rev @ 10, localMemorySize @ 12,
 });
 assert_layout!(rtSmDesc_t, size 272, align 8, {});
 assert_layout!(rtLoadBinaryOptionValue_t, size 16, align 4, { cpuKernelMode @ 0, rsv @ 0 });

@@ -1,11 +1,12 @@
 //! The calls of CANN that a host runtime for Ascend chips makes (`spec/hal.md`): of libruntime, libascendcl,
 //! libascend_hal, libhcomm and the log library.
 //!
-//! **Owns:** their declarations ([`sys`]), the table of them ([`RawTable`]) and how it is filled from the libraries
-//! of a machine ([`Loader`]), the error codes with what each means and asks for ([`Code`]), and [`Hal`]: each call as
-//! a function that takes and returns Rust values.
+//! **Owns:** their declarations ([`sys`]), the table of them ([`RawTable`]) and how it is filled from the
+//! libraries of a machine ([`Loader`]), the error codes with what each means and asks for ([`Code`]), and
+//! [`Hal`]: each call as a function that takes and returns Rust values.
 //!
-//! **Must not know:** which call is made when, what is retried, what a failure does to a device. That is policy.
+//! **Must not know:** which call is made when, what is retried, what a failure does to a device. That is
+//! policy.
 //!
 //! Nothing is linked: the crate builds, and runs its tests, where no CANN is. What needs a chip starts with
 //!
@@ -26,12 +27,17 @@
 //! ```
 //!
 //! # Threads
-//! A thread that works with a device must be attached to it: [`Hal::set_device`], once per thread and life of the
-//! device. Calls that need it say *attached*; without it they fail with 107002. Handles are not bound to a thread:
-//! any attached thread may use them.
+//! A thread that works with a device must be attached to it: [`Hal::set_device`], once per thread and life of
+//! the device. Calls that need it say *attached*; without it they fail with 107002. Handles are not bound to
+//! a thread: any attached thread may use them.
+//!
+//! # Handles
+//! What a handle stands for ends with it, or with the last reset of its device; from then on CANN refuses it
+//! where it can tell (107003, 107017), and the owner of a device sees to it that nobody tries.
 //!
 //! # Addresses
-//! Device addresses are plain `u64` numbers, checked by the driver; nothing here follows them. Sizes are bytes.
+//! Device addresses are plain `u64` numbers, checked by the driver; nothing here follows them. Sizes are
+//! bytes.
 
 mod acl;
 mod aicpu;

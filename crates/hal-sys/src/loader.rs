@@ -24,9 +24,10 @@ const DRIVER_LIBRARIES: [&str; 3] = ["driver", "common", "."];
 
 /// Finds the libraries of CANN and of the driver, and takes their functions.
 ///
-/// For each library the directories named by [`search_dir`](Self::search_dir) are tried first, then the search path
-/// of the dynamic loader (`LD_LIBRARY_PATH`), then `ASCEND_HOME_PATH`, `ASCEND_TOOLKIT_HOME` and the places where the
-/// vendor installs. A library that is loaded stays loaded: those of the vendor start threads.
+/// For each library the directories named by [`search_dir`](Self::search_dir) are tried first, then the
+/// search path of the dynamic loader (`LD_LIBRARY_PATH`), then `ASCEND_HOME_PATH`, `ASCEND_TOOLKIT_HOME` and
+/// the places where the vendor installs. A library that is loaded stays loaded: those of the vendor start
+/// threads.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is loaded yet"]
 pub struct Loader {
@@ -42,7 +43,8 @@ pub struct Loader {
 pub struct Attempt {
     /// What was looked for.
     pub library: Library,
-    /// The file, or a bare name for the search path of the dynamic loader. Where loading was successful: the file.
+    /// The file, or a bare name for the search path of the dynamic loader. Where loading was successful: the
+    /// file.
     pub path: PathBuf,
     /// What the dynamic loader said; `None`: it is loaded.
     pub error: Option<String>,
@@ -175,8 +177,8 @@ impl Loader {
     /// Libraries are as trusted as the program itself: loading one runs its code.
     ///
     /// # Errors
-    /// [`LoadError`] names each required function that is not there, each path that was tried with what the dynamic
-    /// loader said, and what to set.
+    /// [`LoadError`] names each required function that is not there, each path that was tried with what the
+    /// dynamic loader said, and what to set.
     pub fn load(&self) -> Result<Hal, LoadError> {
         let inventory = self.inventory();
         let missing: Vec<_> = self.required.iter().flat_map(|&group| inventory.missing(group)).collect();
@@ -197,7 +199,8 @@ impl Loader {
         inventory
     }
 
-    /// Takes the functions of a library from the first of its candidates, and from later ones what that lacks.
+    /// Takes the functions of a library from the first of its candidates, and from later ones what that
+    /// lacks.
     fn take(&self, library: Library, inventory: &mut Inventory) {
         let wanted = || FUNCTIONS.iter().filter(|function| function.library == library);
         for name in library.candidates() {
@@ -261,7 +264,8 @@ impl Loader {
 /// Opens a library for good, with all its symbols resolved: one that cannot work says so now.
 fn open(path: &Path) -> Result<unix::Library, String> {
     let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE;
-    // SAFETY: this runs the initialisers of the library. Whoever names a library trusts it like the program itself.
+    // SAFETY: this runs the initialisers of the library. Whoever names a library trusts it like the program
+    // itself.
     let opened = unsafe { unix::Library::open(Some(path), flags) };
     opened.map_err(|error| {
         let reason = match error {

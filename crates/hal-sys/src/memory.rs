@@ -11,8 +11,8 @@ impl Hal {
     /// Allocates device memory of the high-bandwidth kind, 64-aligned and uninitialised. *Attached*.
     ///
     /// # Errors
-    /// 107000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory left;
-    /// 507899: something failed on the device before.
+    /// 107000: no bytes are asked for; 107002: the thread is not attached; 207001: the device has no memory
+    /// left; 507899: something failed on the device before.
     pub fn malloc(&self, bytes: u64) -> Result<u64, HalError> {
         let malloc = function!(self, rtMalloc)?;
         let mut address = ptr::null_mut();
@@ -50,7 +50,8 @@ impl Hal {
         self.copy(bytes.as_mut_ptr().cast(), from, bytes.len(), sys::RT_MEMCPY_DEVICE_TO_HOST)
     }
 
-    /// One of the two pointers is to a slice of `bytes` bytes, as the kind says, and the other is the driver's to check.
+    /// One of the two pointers is to a slice of so many bytes, as the kind says; the other is the driver's to
+    /// check.
     fn copy(
         &self,
         to: *mut c_void,
@@ -60,14 +61,14 @@ impl Hal {
     ) -> Result<(), HalError> {
         let copy = function!(self, rtMemcpy)?;
         let bytes = bytes as u64;
-        // SAFETY: the host side is a slice of the caller that lives during the call, which is synchronous; the driver
-        // checks the device side.
+        // SAFETY: the host side is a slice of the caller that lives during the call, which is synchronous;
+        // the driver checks the device side.
         acl("rtMemcpy", unsafe { copy(to, bytes, from, bytes, kind) })
     }
 
-    /// Maps memory of a device into this process, so that the host sees what programs write there, and returns the
-    /// address on the host. It may be followed with raw pointers only, as the device writes at any time.
-    /// Needs [`Group::HostRegistration`](crate::Group::HostRegistration).
+    /// Maps memory of a device into this process, so that the host sees what programs write there, and
+    /// returns the address on the host. It may be followed with raw pointers only, as the device writes
+    /// at any time. Needs [`Group::HostRegistration`](crate::Group::HostRegistration).
     ///
     /// # Errors
     /// A code of the driver: 2 for a device, 3 for a range that does not exist.
@@ -81,8 +82,8 @@ impl Hal {
         made_address("halHostRegister", mapped)
     }
 
-    /// Takes a mapping back, by the address that the memory has on the *device*. Nobody may use the host's address
-    /// any more. Needs [`Group::HostRegistration`](crate::Group::HostRegistration).
+    /// Takes a mapping back, by the address that the memory has on the *device*. Nobody may use the host's
+    /// address any more. Needs [`Group::HostRegistration`](crate::Group::HostRegistration).
     ///
     /// # Errors
     /// A code of the driver, when there is no such mapping.

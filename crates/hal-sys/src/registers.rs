@@ -20,8 +20,9 @@ pub enum AddrKind {
 const CORE_BLOCK_A5: u32 = 0x30_0000;
 
 impl Hal {
-    /// Maps the registers of all cores of an a2a3 device: address on the device, and bytes. The mapping stays for the
-    /// life of the process, and is the same each time. Needs [`Group::RegistersA2a3`](crate::Group::RegistersA2a3).
+    /// Maps the registers of all cores of an a2a3 device: address on the device, and bytes. The mapping stays
+    /// for the life of the process, and is the same each time. Needs
+    /// [`Group::RegistersA2a3`](crate::Group::RegistersA2a3).
     ///
     /// # Errors
     /// A code of the driver: 13 when it is busy, which passes; 4 when the device is not open.
@@ -69,8 +70,8 @@ impl Hal {
         Ok(words[0])
     }
 
-    /// Maps the registers of one core of an a5 device: address on the device, and bytes. The AIC has the first third,
-    /// its two AIV the others. Needs [`Group::RegistersA5`](crate::Group::RegistersA5).
+    /// Maps the registers of one core of an a5 device: address on the device, and bytes. The AIC has the
+    /// first third, its two AIV the others. Needs [`Group::RegistersA5`](crate::Group::RegistersA5).
     ///
     /// # Errors
     /// A code of the driver: 7 when the device is not open, 3 when it has no such core.

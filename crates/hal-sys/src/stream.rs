@@ -8,8 +8,8 @@ use crate::error::HalError;
 use crate::hal::{Hal, acl, function, made};
 use crate::sys;
 
-/// A stream of a device. It ends with [`Hal::stream_destroy`], or [`Hal::acl_stream_destroy`] if AscendCL made it;
-/// dropping it leaves it to the reset of the device.
+/// A stream of a device. It ends with [`Hal::stream_destroy`], or [`Hal::acl_stream_destroy`] if AscendCL
+/// made it; dropping it leaves it to the reset of the device.
 #[derive(Debug)]
 #[must_use = "a stream lives until it is destroyed"]
 pub struct Stream {
@@ -44,8 +44,8 @@ impl Hal {
     /// Makes a stream of the default priority on the device that the thread is *attached* to.
     ///
     /// # Errors
-    /// 107002: the thread is not attached; 207008: the device has no stream left; 507899: something failed on the
-    /// device before.
+    /// 107002: the thread is not attached; 207008: the device has no stream left; 507899: something failed on
+    /// the device before.
     pub fn stream_create(&self) -> Result<Stream, HalError> {
         let create = function!(self, rtStreamCreate)?;
         let mut stream = ptr::null_mut();
@@ -57,8 +57,8 @@ impl Hal {
     /// Waits for what is left on a stream and ends it, also one with an error. *Attached*.
     ///
     /// # Errors
-    /// 107003: it is a stream of another device. The handle is gone in any case; what it stood for then lives until
-    /// the reset of the device.
+    /// 107003: it is a stream of another device. The handle is gone in any case; what it stood for then lives
+    /// until the reset of the device.
     #[allow(clippy::needless_pass_by_value, reason = "the handle must not be used afterwards")]
     pub fn stream_destroy(&self, stream: Stream) -> Result<(), HalError> {
         let destroy = function!(self, rtStreamDestroy)?;
@@ -71,18 +71,20 @@ impl Hal {
     /// A stream with an error must not be synchronised a second time: on a chip that can hang the device.
     ///
     /// # Errors
-    /// 5070xx: a task failed, 507018 when it was a program on the AICPU; 507901: the link to the device is lost.
+    /// 5070xx: a task failed, 507018 when it was a program on the AICPU; 507901: the link to the device is
+    /// lost.
     pub fn stream_synchronize(&self, stream: &Stream) -> Result<(), HalError> {
         let synchronize = function!(self, aclrtSynchronizeStream)?;
         // SAFETY: the handle is one that was made and not destroyed.
         acl("aclrtSynchronizeStream", unsafe { synchronize(stream.raw()) })
     }
 
-    /// As [`stream_synchronize`](Self::stream_synchronize), for at least `limit`, in whole milliseconds of which there
-    /// are 1 to 2^31 - 1.
+    /// As [`stream_synchronize`](Self::stream_synchronize), for at least `limit`, in whole milliseconds of
+    /// which there are 1 to 2^31 - 1.
     ///
     /// # Errors
-    /// 507046: the time is over and the work goes on; else as [`stream_synchronize`](Self::stream_synchronize).
+    /// 507046: the time is over and the work goes on; else as
+    /// [`stream_synchronize`](Self::stream_synchronize).
     pub fn stream_synchronize_within(&self, stream: &Stream, limit: Duration) -> Result<(), HalError> {
         let synchronize = function!(self, aclrtSynchronizeStreamWithTimeout)?;
         let milliseconds = i32::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(i32::MAX).max(1);

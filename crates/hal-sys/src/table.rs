@@ -23,8 +23,8 @@ pub enum Library {
 }
 
 impl Library {
-    /// All of them, in the order in which they are loaded: the runtime needs the log library and the driver's, and
-    /// finds them where they are already, also outside of the search path.
+    /// All of them, in the order in which they are loaded: the runtime needs the log library and the
+    /// driver's, and finds them where they are already, also outside of the search path.
     pub const ALL: [Self; 5] = [Self::Dlog, Self::Hal, Self::Runtime, Self::AscendCl, Self::Hcomm];
 
     /// The file names that it has in the versions of CANN, the preferred one first.
@@ -78,7 +78,8 @@ pub enum Group {
     RegistersA5,
     /// The FFTS control block of a2a3.
     Ffts,
-    /// Giving back more than the usual: unloading kernels, resetting a device that others use. Not in all versions.
+    /// Giving back more than the usual: unloading kernels, resetting a device that others use. Not in all
+    /// versions.
     Teardown,
     /// Mapping device memory into this process, for diagnostics on a2a3.
     HostRegistration,
@@ -109,7 +110,7 @@ pub struct FunctionInfo {
 
 macro_rules! functions {
     ($($library:ident, $group:ident: $($name:ident)*;)*) => {
-        /// One field per call of `spec/hal.md`, section 1, under its name in C. `None`: there is no such function here.
+        /// One field per call of `spec/hal.md`, section 1, under its name in C. `None`: it is not there.
         #[allow(non_snake_case, reason = "the names are those of C")]
         #[allow(missing_docs, reason = "the fields are what their names say, in spec/hal.md")]
         #[derive(Clone, Copy, Debug, Default)]
@@ -137,8 +138,8 @@ macro_rules! functions {
             /// Takes the functions of `wanted` that it lacks from a library, where that has them.
             ///
             /// # Safety
-            /// The library stays loaded for as long as the table is used, and its functions have the signatures that
-            /// their names stand for.
+            /// The library stays loaded for as long as the table is used, and its functions have the signatures
+            /// that their names stand for.
             pub(crate) unsafe fn fill(&mut self, wanted: Library, library: &unix::Library) {
                 $($(if wanted == Library::$library && self.$name.is_none() {
                     // SAFETY: the caller vouches for the signature; the option holds a null address as well.

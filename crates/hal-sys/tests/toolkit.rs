@@ -1,8 +1,8 @@
 //! The committed declarations against those of an installed CANN, whose headers the build script has read.
 //!
-//! Types are compared by size, alignment and offsets, functions by the shape of each argument: names of types differ
-//! between versions, and mean nothing to a call. What versions change at will (`rev`, ends of enumerations) is not
-//! compared; nor is HCCL, whose headers are C++ (`spec/hal.md`, section 1.3).
+//! Types are compared by size, alignment and offsets, functions by the shape of each argument: names of types
+//! differ between versions, and mean nothing to a call. What versions change at will (`rev`, ends of
+//! enumerations) is not compared; nor is HCCL, whose headers are C++ (`spec/hal.md`, section 1.3).
 #![cfg(feature = "toolkit-bindings")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is the report of a test")]
 
@@ -69,7 +69,9 @@ fn pointer<T>(kind: &str) -> String {
 }
 
 macro_rules! functions {
-    ($(($($argument:ident)*))*) => { $(impl<R: Shape, $($argument: Shape),*> Shape for unsafe extern "C" fn($($argument),*) -> R {
+    ($(($($argument:ident)*))*) => { $(impl<R: Shape, $($argument: Shape),*> Shape
+        for unsafe extern "C" fn($($argument),*) -> R
+    {
         fn shape() -> String {
             let arguments: &[String] = &[$($argument::shape()),*];
             format!("({}) -> {}", arguments.join(", "), R::shape())

@@ -133,7 +133,9 @@ pub fn json(facts: &Facts, verdicts: &[Verdict]) -> Result<String> {
         "ccec": ccec,
         "aicpu_compiler": aicpu_compiler,
         "driver": driver.as_ref().map(installed_json),
-        "devices": devices.iter().map(|device| json!({ "path": device.path, "open": device.open })).collect::<Vec<_>>(),
+        "devices": devices.iter().map(|device| {
+            json!({ "path": device.path, "open": device.open })
+        }).collect::<Vec<_>>(),
         "libraries": libraries,
         "platforms": verdicts.iter().map(verdict_json).collect::<Vec<_>>(),
     });
@@ -151,7 +153,9 @@ fn library_json(facts: &Facts, library: Library) -> Value {
     json!({
         "names": library.candidates(),
         "missing": missing.collect::<Vec<_>>(),
-        "attempts": attempts.map(|Attempt { path, error, .. }| json!({ "path": path, "error": error })).collect::<Vec<_>>(),
+        "attempts": attempts.map(|Attempt { path, error, .. }| {
+            json!({ "path": path, "error": error })
+        }).collect::<Vec<_>>(),
     })
 }
 

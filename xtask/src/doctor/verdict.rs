@@ -118,9 +118,7 @@ impl Verdict {
         for (library, what) in lacking(groups, facts) {
             let action = match library {
                 Library::Hal => "install the driver, and put its lib64/driver on LD_LIBRARY_PATH",
-                _ => {
-                    "source set_env.sh of the CANN toolkit; if that is done, install the package or version that has it"
-                }
+                _ => "source set_env.sh of the CANN toolkit; if that is done, install what has it",
             };
             self.missing(what, action);
         }

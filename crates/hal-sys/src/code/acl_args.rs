@@ -14,8 +14,7 @@ entries! {
     100_037 ACL_ERROR_REPEAT_FINALIZE Param:
         "AscendCL was finalised as often as it was initialised" => "leave the additional finalisation out";
     107_000 ACL_ERROR_RT_PARAM_INVALID Param:
-        "an argument is null, zero or out of range, memory is not that of the device, or a file or name is unknown" =>
-        CALLER;
+        "an argument is null or out of range, memory is not the device's, or a file or name is unknown" => CALLER;
     107_001 ACL_ERROR_RT_INVALID_DEVICEID Param:
         "there is no device of this id for this process" =>
         "see the ids with npu-smi info, and check ASCEND_RT_VISIBLE_DEVICES";
@@ -23,7 +22,8 @@ entries! {
         "the calling thread is not attached to a device, or the device was reset since" =>
         "set the device on this thread first";
     107_003 ACL_ERROR_RT_STREAM_CONTEXT Param:
-        "the stream belongs to another device or context" => "use a stream of the device the thread is attached to";
+        "the stream belongs to another device or context" =>
+        "use a stream of the device the thread is attached to";
     107_004 ACL_ERROR_RT_MODEL_CONTEXT Param:
         "the model belongs to another device or context" => CALLER;
     107_005 ACL_ERROR_RT_STREAM_MODEL Param:

@@ -7,8 +7,8 @@ use super::entries;
 
 entries! {
     507_000 ACL_ERROR_RT_INTERNAL_ERROR Other:
-        "any error without a number of its own: also an unknown kernel key, and on a5 a kernel that takes too long" =>
-        RESET;
+        "an error without a number of its own; also an unknown kernel key, and on a5 a kernel that takes too \
+         long" => RESET;
     507_001 ACL_ERROR_RT_TS_ERROR Other:
         "the task scheduler of the device failed" => RESET;
     507_002 ACL_ERROR_RT_STREAM_TASK_FULL Resource:
@@ -22,7 +22,8 @@ entries! {
     507_006 ACL_ERROR_RT_EVENT_NOT_COMPLETE Other:
         "the event has not happened yet" => PATIENCE;
     507_007 ACL_ERROR_RT_CONTEXT_RELEASE_ERROR Param:
-        "the device was reset as often as it was set, or is not set" => "reset a device once for each time it was set";
+        "the device was reset as often as it was set, or is not set" =>
+        "reset a device once for each time it was set";
     507_008 ACL_ERROR_RT_SOC_VERSION NotSupported:
         "the chip is not the one that the program or CANN is for" => UPGRADE;
     507_009 ACL_ERROR_RT_TASK_TYPE_NOT_SUPPORT NotSupported:
@@ -46,8 +47,8 @@ entries! {
     507_018 ACL_ERROR_RT_AICPU_EXCEPTION AicpuException:
         "a program on the AICPU returned an error, crashed, or its library could not be loaded there; also what \
          follows when a core was stopped under it" =>
-        "look at the AICPU part of CANN's log; check that the AICPU program is built for this chip and CANN; reset \
-         the device";
+        "look at the AICPU part of CANN's log; check that the AICPU program is built for this chip and CANN; \
+         reset the device";
     507_019 ACL_ERROR_RT_AICPU_DATADUMP_RSP_ERR AicpuException:
         "the AICPU answers a dump of data with an error" => LOG;
     507_020 ACL_ERROR_RT_AICPU_MODEL_RSP_ERR AicpuException:
@@ -75,7 +76,8 @@ entries! {
     507_031 ACL_ERROR_RT_LABEL_CONTEXT Other:
         "the label belongs to another device or context" => CALLER;
     507_032 ACL_ERROR_RT_PROGRAM_USE_OUT Resource:
-        "as many programs are registered as can be" => "register each object once, and unregister what is not needed";
+        "as many programs are registered as can be" =>
+        "register each object once, and unregister what is not needed";
     507_033 ACL_ERROR_RT_DEV_SETUP_ERROR Link:
         "the device could not be opened" => HARDWARE;
     507_034 ACL_ERROR_RT_VECTOR_CORE_TIMEOUT Timeout:
@@ -127,7 +129,7 @@ entries! {
     507_057 ACL_ERROR_RT_SUSPECT_REMOTE_ERROR Link:
         "another device probably failed" => PEER;
     507_899 ACL_ERROR_RT_DRV_INTERNAL_ERROR DriverInternal:
-        "the driver failed without saying how; usual for the next user after something else failed on the device" =>
+        "the driver failed without saying how; usual for the next user after something failed on the device" =>
         RESET;
     507_900 ACL_ERROR_RT_AICPU_INTERNAL_ERROR AicpuException:
         "the AICPU's own software failed" => RESET;

@@ -7,7 +7,8 @@ entries! {
     207_000 ACL_ERROR_RT_FEATURE_NOT_SUPPORT NotSupported:
         "this chip, driver or version of CANN cannot do it" => UPGRADE;
     207_001 ACL_ERROR_RT_MEMORY_ALLOCATION OutOfMemory:
-        "no memory is left on the device, or on the host; a program's share is taken by its first launch" => RELEASE;
+        "no memory is left on the device, or on the host; a program's share is taken by its first launch" =>
+        RELEASE;
     207_002 ACL_ERROR_RT_MEMORY_FREE Resource:
         "memory could not be given back" => RESET;
     207_003 ACL_ERROR_RT_AICORE_OVER_FLOW AicoreException:

@@ -136,7 +136,9 @@ fakes! {
             text(op), content.len()
         ))
     };
-    rtsBinaryLoadFromFile(path: *const c_char, config: *const sys::rtLoadBinaryConfig_t, out: *mut *mut c_void) -> i32 = {
+    rtsBinaryLoadFromFile(
+        path: *const c_char, config: *const sys::rtLoadBinaryConfig_t, out: *mut *mut c_void
+    ) -> i32 = {
         let config = *config;
         let option = *config.options;
         let line = format!(
@@ -180,7 +182,8 @@ fakes! {
         done(format!("aclrtMemcpy {to:p} {max} {:?} {count} {kind}", bytes(from, count)));
     aclrtMemset(address: *mut c_void, max: usize, value: i32, count: usize) -> i32 =
         done(format!("aclrtMemset {address:p} {max} {value} {count}"));
-    aclrtCreateStream(out: *mut *mut c_void) -> i32 = answer(done("aclrtCreateStream".to_owned()), out, at(0x8000));
+    aclrtCreateStream(out: *mut *mut c_void) -> i32 =
+        answer(done("aclrtCreateStream".to_owned()), out, at(0x8000));
     aclrtDestroyStream(stream: *mut c_void) -> i32 = done(format!("aclrtDestroyStream {stream:p}"));
     aclrtSynchronizeStream(stream: *mut c_void) -> i32 = done(format!("aclrtSynchronizeStream {stream:p}"));
     aclrtSynchronizeStreamWithTimeout(stream: *mut c_void, limit: i32) -> i32 =
@@ -189,7 +192,9 @@ fakes! {
         answer(done(format!("aclrtSetOpExecuteTimeOutV2 {limit}")), actual, 1_048_576);
     aclrtGetStreamResLimit(stream: *mut c_void, kind: c_uint, value: *mut u32) -> i32 =
         answer(done(format!("aclrtGetStreamResLimit {stream:p} {kind}")), value, 24);
-    aclrtIpcMemGetExportKey(address: *mut c_void, size: usize, key: *mut c_char, length: usize, flags: u64) -> i32 = {
+    aclrtIpcMemGetExportKey(
+        address: *mut c_void, size: usize, key: *mut c_char, length: usize, flags: u64
+    ) -> i32 = {
         key.cast::<u8>().write_bytes(b'k', length);
         done(format!("aclrtIpcMemGetExportKey {address:p} {size} {length} {flags}"))
     };
@@ -205,7 +210,9 @@ fakes! {
     aclrtDevicePeerAccessStatus(device: i32, peer: i32, status: *mut i32) -> i32 =
         answer(done(format!("aclrtDevicePeerAccessStatus {device} {peer}")), status, 1);
 
-    halHostRegister(source: *mut c_void, size: u64, flag: c_uint, device: c_uint, out: *mut *mut c_void) -> c_uint =
+    halHostRegister(
+        source: *mut c_void, size: u64, flag: c_uint, device: c_uint, out: *mut *mut c_void
+    ) -> c_uint =
         answer(done(format!("halHostRegister {source:p} {size} {flag} {device}")), out, at(0xA000));
     halHostUnregister(source: *mut c_void, device: c_uint) -> c_uint =
         done(format!("halHostUnregister {source:p} {device}"));
@@ -213,7 +220,9 @@ fakes! {
         let line = format!("halGetDeviceInfoByBuff {device} {module} {info} {}", *size);
         answer(done(line), buffer.cast::<[u64; 2]>(), [0x1FF_FFFF, 0])
     };
-    halMemCtl(kind: c_int, input: *mut c_void, size: usize, output: *mut c_void, out_size: *mut usize) -> c_uint = {
+    halMemCtl(
+        kind: c_int, input: *mut c_void, size: usize, output: *mut c_void, out_size: *mut usize
+    ) -> c_uint = {
         let input = *input.cast::<sys::AddrMapInPara>();
         let line = format!("halMemCtl {kind} {input:?} {size} {out_size:p}");
         answer(done(line), output.cast(), sys::AddrMapOutPara { ptr: 0xB000, len: 0x800_0000 })
@@ -227,14 +236,19 @@ fakes! {
     };
     HcclCommInitRootInfo(ranks: u32, info: *const sys::HcclRootInfo, rank: u32, out: *mut *mut c_void) -> c_uint =
         answer(done(format!("HcclCommInitRootInfo {ranks} {} {rank}", (*info).internal[4107])), out, at(0xD000));
-    HcclBarrier(comm: *mut c_void, stream: *mut c_void) -> c_uint = done(format!("HcclBarrier {comm:p} {stream:p}"));
+    HcclBarrier(comm: *mut c_void, stream: *mut c_void) -> c_uint =
+        done(format!("HcclBarrier {comm:p} {stream:p}"));
     HcclCommDestroy(comm: *mut c_void) -> c_uint = done(format!("HcclCommDestroy {comm:p}"));
 
     dlog_setlevel(module: i32, level: i32, event: i32) -> i32 =
         done(format!("dlog_setlevel {module} {level} {event}"));
 }
 
+/// A fresh start for this thread, which may have run another test before.
 pub(crate) fn hal() -> Hal {
+    returns(0);
+    makes_nothing(false);
+    calls();
     // SAFETY: the functions do what those of their names do, as far as host memory is concerned.
     unsafe { Hal::from_raw_table(table()) }
 }
