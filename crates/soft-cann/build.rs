@@ -1,5 +1,6 @@
-//! Builds the shared objects under the vendor's names. Each exports the functions that its model has and jumps from
-//! there into the core, which is this crate as a cdylib: so they share one state, and none has what is not its own.
+//! Builds the shared objects under the vendor's names. Each exports the functions that its model has and
+//! jumps from there into the core, which is this crate as a cdylib: so they share one state, and none has
+//! what is not its own.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ const CORE: &str = "libsoft_cann_core.so";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/dlog.c");
+    println!("cargo::rerun-if-changed=src/device_symbols.c");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{CORE}");
     // Threads of given-up programs and the exit handler are in it.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
@@ -28,7 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     build.library("libnnopbase.so", &["aclCreateTensor", "aclDestroyTensor"], &[], &[])?;
+    build_device_symbols(&out)?;
     link_core(&build.libraries)
+}
+
+/// The object that brings functions of the device into the global scope.
+fn build_device_symbols(out: &Path) -> Result<(), Box<dyn Error>> {
+    let sources = ["src/device_symbols.c", "src/dlog.c"];
+    run(compiler()?.args(sources).arg("-o").arg(out.join("device_symbols.so")))
 }
 
 fn functions(library: Library) -> Vec<&'static str> {

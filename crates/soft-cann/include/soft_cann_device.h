@@ -10,15 +10,15 @@
  *
  *     void soft_cann_bind_core(const struct soft_cann_core *core);
  *
- * which is called once per loaded copy, before any kernel. The table lives for ever. Its functions answer for the
- * calling thread, and only for threads that soft-cann started a kernel on; elsewhere they return 0.
+ * which is called once per loaded copy, before any kernel. The table lives for ever. Its functions answer for
+ * the calling thread, and only for threads that soft-cann started a kernel on; elsewhere they return 0.
  *
- * The argument of a kernel is the 8-byte word that the launch copied: the device address of KernelArgs. Every kernel
- * of a launch has a thread of its own, all of them at once.
+ * The argument of a kernel is the 8-byte word that the launch copied: the device address of KernelArgs. Every
+ * kernel of a launch has a thread of its own, all of them at once.
  *
- * AICPU programs and dispatchers need nothing of this: they are called as CANN calls them (spec/hal.md, section 4).
- * A dispatcher writes into the directory that the environment variable SIMPLER_AICPU_KERNEL_DIR names, and it may
- * export
+ * AICPU programs and dispatchers need nothing of this: they are called as CANN calls them (spec/hal.md, section
+ * 4). A dispatcher writes into the directory that the environment variable SIMPLER_AICPU_KERNEL_DIR names, and it
+ * may export
  *
  *     void soft_cann_bind_kernel_dir(const char *directory);
  *
@@ -38,7 +38,7 @@ struct soft_cann_core {
     uint32_t (*sub_block_dim)(void);/* AIVs per block: 2 */
     uint32_t (*core_id)(void);      /* physical core: index into the table at KernelArgs.regs */
     void *(*registers)(void);       /* register block of this core, which on a chip are special registers */
-    uint32_t (*killed)(void);       /* not 0 once the launch has failed (op timeout, device lost): return soon */
+    uint32_t (*killed)(void);       /* not 0 once the launch has failed (timeout, device lost): leave */
 };
 
 #endif

@@ -192,8 +192,8 @@ impl Core {
         let identity =
             Identity { core: *self, core_id, registers: registers.unwrap_or(0), task: Arc::clone(task) };
         IDENTITY.set(Some(identity));
-        // SAFETY: the symbol is a kernel entry `void f(void *)` by its name (soft_cann_device.h); that the word is
-        // what it expects is the contract of its host program, as on a chip.
+        // SAFETY: the symbol is a kernel entry `void f(void *)` by its name (soft_cann_device.h); that the
+        // word is what it expects is the contract of its host program, as on a chip.
         let outcome = unsafe { call_kernel(self.entry, pointer(argument).cast()) };
         IDENTITY.set(None);
         match outcome {
@@ -284,8 +284,8 @@ static CORE_TABLE: CoreTable = CoreTable {
 fn bind_core(object: &SharedObject) {
     if let Ok(Some(bind)) = object.optional_symbol("soft_cann_bind_core") {
         let table = (&raw const CORE_TABLE).cast_mut().cast();
-        // SAFETY: the symbol is a function `void f(const struct soft_cann_core *)` (soft_cann_device.h), which does
-        // not write the table.
+        // SAFETY: the symbol is a function `void f(const struct soft_cann_core *)` (soft_cann_device.h),
+        // which does not write the table.
         if let Err(exception) = unsafe { call_kernel(bind, table) } {
             log::error!("soft_cann_bind_core threw: {exception}");
         }

@@ -1,4 +1,5 @@
-//! The AICPU side of a device: the process that loads programs and runs their functions (spec/hal.md, section 4).
+//! The AICPU side of a device: the process that loads programs and runs their functions (spec/hal.md, section
+//! 4).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +11,7 @@ use object_loader::{SharedObject, SymbolAddress, call::call_entry, call::call_ke
 use crate::codes;
 use crate::context;
 use crate::device::Device;
+use crate::device_symbols;
 use crate::exit::kernel_dir;
 use crate::memory::Refusal;
 use crate::ops::Op;
@@ -80,7 +82,8 @@ impl Args {
     /// They are readable.
     pub(crate) unsafe fn copy(from: *const u8, size: usize) -> Self {
         let mut words = vec![0_u64; size.div_ceil(8)];
-        // SAFETY: the source is readable by this function's contract, and the words are at least as many bytes.
+        // SAFETY: the source is readable by this function's contract, and the words are at least as many
+        // bytes.
         unsafe { from.copy_to_nonoverlapping(words.as_mut_ptr().cast(), size) };
         Self { words, size }
     }
@@ -194,8 +197,9 @@ fn injected(device: &Device, name: &str) -> Option<Injection> {
 
 /// Calls `int f(void *args)`.
 fn call(device: &Device, entry: SymbolAddress, args: u64) -> i32 {
-    // SAFETY: AICPU functions have this signature, and the second argument of the call is in a register that they
-    // do not read. The block lives until the task has ended. What is in it is the contract of the host program.
+    // SAFETY: AICPU functions have this signature, and the second argument of the call is in a register that
+    // they do not read. The block lives until the task has ended. What is in it is the contract of the host
+    // program.
     let outcome = unsafe { call_entry(entry, pointer(args).cast(), std::ptr::null()) };
     outcome.unwrap_or_else(|exception| {
         device.report(ViolationKind::BadProgram, format!("an AICPU function threw: {exception}"));
@@ -216,6 +220,7 @@ impl AicpuProcess {
             {
                 bytes.truncate(bytes.len() / 2);
             }
+            device_symbols::provide();
             let object = SharedObject::load(&op.object, &bytes).map_err(|error| bad(error.to_string()))?;
             objects.insert(op.object.clone(), object);
         }
@@ -252,6 +257,7 @@ fn load_dispatcher(id: i32, bytes: &[u8]) -> Result<SharedObject, Refusal> {
     let bad = |error: object_loader::LoadError| {
         Refusal::new(codes::AICPU_EXCEPTION, ViolationKind::BadProgram, error.to_string())
     };
+    device_symbols::provide();
     let object = SharedObject::load(&format!("libpypto_server{id}.so"), bytes).map_err(bad)?;
     for name in DISPATCHER_SYMBOLS {
         object.symbol_address(name).map_err(bad)?;
@@ -265,15 +271,16 @@ fn load_dispatcher(id: i32, bytes: &[u8]) -> Result<SharedObject, Refusal> {
 fn bind_kernel_dir(bind: SymbolAddress, directory: &Path) {
     use std::os::unix::ffi::OsStrExt as _;
     let Ok(text) = std::ffi::CString::new(directory.as_os_str().as_bytes()) else { return };
-    // SAFETY: the symbol is a function `void f(const char *)` (soft_cann_device.h), and the string is never freed.
+    // SAFETY: the symbol is a function `void f(const char *)` (soft_cann_device.h), and the string is never
+    // freed.
     if let Err(exception) = unsafe { call_kernel(bind, text.into_raw().cast()) } {
         log::error!("soft_cann_bind_kernel_dir threw: {exception}");
     }
 }
 
 fn read_word(address: u64) -> u64 {
-    // SAFETY: callers have checked that the word lies in a live buffer, which stays mapped while the device lives;
-    // unaligned because only the host program knows where the block begins.
+    // SAFETY: callers have checked that the word lies in a live buffer, which stays mapped while the device
+    // lives; unaligned because only the host program knows where the block begins.
     unsafe { pointer(address).cast::<u64>().read_unaligned() }
 }
 

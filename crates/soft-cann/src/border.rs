@@ -82,7 +82,7 @@ pub(crate) trait Word {
 macro_rules! words {
     ($($type:ty),*) => {$(
         impl Word for $type {
-            #[allow(clippy::cast_sign_loss, reason = "the bits of a negative number are recorded as they are")]
+            #[allow(clippy::cast_sign_loss, reason = "negative numbers are recorded as their bits")]
             #[allow(clippy::cast_lossless, reason = "one spelling for all integers")]
             fn word(self) -> u64 {
                 self as u64
@@ -104,12 +104,13 @@ impl<T> Word for *mut T {
     }
 }
 
-/// Defines an exported function of CANN. `on` names the device that the call is put down to, after `=>` follows the
-/// job, a `Result<(), i32>`.
+/// Defines an exported function of CANN. `on` names the device that the call is put down to, after `=>`
+/// follows the job, a `Result<(), i32>`.
 macro_rules! exported {
     ($(
         $(#[$meta:meta])*
-        $family:ident fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $returned:ty, on $device:expr => $job:expr
+        $family:ident fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $returned:ty,
+        on $device:expr => $job:expr
     )*) => {$(
         $(#[$meta])*
         ///
@@ -121,7 +122,8 @@ macro_rules! exported {
         pub(crate) unsafe extern "C" fn $name($($arg: $type),*) -> $returned {
             let device = $device;
             let args: &[u64] = &[$($crate::border::Word::word($arg)),*];
-            let code = $crate::border::enter($crate::border::Family::$family, stringify!($name), &device, args, || $job);
+            let family = $crate::border::Family::$family;
+            let code = $crate::border::enter(family, stringify!($name), &device, args, || $job);
             $crate::border::Returned::from_code(code)
         }
     )*};

@@ -207,8 +207,8 @@ impl Registers {
     pub(crate) fn poison(&self, cluster: u32, core: SubCore) {
         if let Some(registers) = self.core(cluster, core) {
             let register = pointer(registers + self.chip.data_main_base()).cast::<u32>();
-            // SAFETY: an aligned word in the mapping of this device's registers, which lives as long as it; device
-            // programs access it at the same time by volatile accesses as this one.
+            // SAFETY: an aligned word in the mapping of this device's registers, which lives as long as it;
+            // device programs access it at the same time by volatile accesses as this one.
             unsafe { register.write_volatile(EXIT_SIGNAL) };
         }
     }

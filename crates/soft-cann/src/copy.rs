@@ -60,8 +60,8 @@ pub(crate) unsafe fn copy(
     check(&device, "a copy to", target, count, target_side).map_err(|refusal| device.refuse(refusal))?;
     check(&device, "a copy from", source, count, source_side).map_err(|refusal| device.refuse(refusal))?;
     let size = usize::try_from(count).map_err(|_| codes::PARAM_INVALID)?;
-    // SAFETY: the device sides lie in live buffers, the host sides are valid by this function's contract; `copy`
-    // because a copy within the device may overlap.
+    // SAFETY: the device sides lie in live buffers, the host sides are valid by this function's contract;
+    // `copy` because a copy within the device may overlap.
     unsafe { from.cast::<u8>().copy_to(to.cast(), size) };
     Ok(())
 }

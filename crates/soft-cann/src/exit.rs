@@ -14,8 +14,8 @@ const KERNEL_DIR: &str = "SIMPLER_AICPU_KERNEL_DIR";
 /// What the names of our folders begin with; the process's number follows.
 const FOLDERS: &str = "soft-cann-aicpu-";
 
-/// Where dispatchers write AICPU programs, and devices load them from. One folder for the process, as their names
-/// carry the device.
+/// Where dispatchers write AICPU programs, and devices load them from. One folder for the process, as their
+/// names carry the device.
 pub(crate) fn kernel_dir() -> &'static Path {
     &directory().0
 }
@@ -32,8 +32,9 @@ fn directory() -> &'static (PathBuf, bool) {
         match tempfile::Builder::new().prefix(&ours).tempdir() {
             Ok(made) => {
                 let path = made.keep();
-                // SAFETY: this is done once, by the first call of the first user; C code that reads the environment
-                // in another thread at this very moment is what nobody can rule out in a test program.
+                // SAFETY: this is done once, by the first call of the first user; C code that reads the
+                // environment in another thread at this very moment is what nobody can rule out in a test
+                // program.
                 unsafe { std::env::set_var(KERNEL_DIR, &path) };
                 (path, true)
             }

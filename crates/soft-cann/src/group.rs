@@ -29,8 +29,8 @@ pub(crate) struct Communicator {
     barriers: AtomicU64,
 }
 
-/// The file, in which word 0 is the number of ranks, and word 8 + r is 0 until rank r is there, then one more than
-/// the barriers it has come to.
+/// The file, in which word 0 is the number of ranks, and word 8 + r is 0 until rank r is there, then one more
+/// than the barriers it has come to.
 #[derive(Debug)]
 struct Board {
     mapping: Alias,
@@ -45,7 +45,8 @@ impl Board {
 
     fn word(&self, index: u32) -> &AtomicU64 {
         let address = self.mapping.address + 8 * u64::from(index);
-        // SAFETY: an aligned word of the mapping, which lives as long as `self`; all processes access it atomically.
+        // SAFETY: an aligned word of the mapping, which lives as long as `self`; all processes access it
+        // atomically.
         unsafe { AtomicU64::from_ptr(pointer(address).cast()) }
     }
 

@@ -34,11 +34,11 @@ impl Devices {
     /// How many there are; their numbers are less.
     #[must_use]
     pub fn count() -> i32 {
-        i32::from(process().settings.devices.min(i16::MAX.unsigned_abs()).cast_signed())
+        i32::from(process().settings.devices)
     }
 
-    /// A device that nobody uses, as new: nothing is allocated, loaded or injected. Calls of this thread that name
-    /// no device, as `aclInit`, are put down to it until the thread attaches to another one.
+    /// A device that nobody uses, as new: nothing is allocated, loaded or injected. Calls of this thread that
+    /// name no device, as `aclInit`, are put down to it until the thread attaches to another one.
     ///
     /// # Errors
     ///
@@ -116,8 +116,8 @@ impl DeviceLease {
         self.device.violations()
     }
 
-    /// How many times longer limits of time are than calls say. A test machine has fewer CPUs than a chip has cores;
-    /// 10 unless `SOFT_CANN_TIME_SCALE` says something else.
+    /// How many times longer limits of time are than calls say. A test machine has fewer CPUs than a chip has
+    /// cores; 10 unless `SOFT_CANN_TIME_SCALE` says something else.
     pub fn set_time_scale(&self, scale: u32) {
         self.device.set_time_scale(scale);
     }

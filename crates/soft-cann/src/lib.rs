@@ -1,17 +1,18 @@
-//! A stand-in for CANN on a machine without an NPU. **This is a test instrument**: nothing that is shipped may
-//! depend on it.
+//! A stand-in for CANN on a machine without an NPU. **This is a test instrument**: nothing that is shipped
+//! may depend on it.
 //!
-//! **Owns:** the functions of `spec/hal.md`, section 1, over host memory, as strict as section 5 says: attachment per
-//! thread, counted references to devices, streams on threads, memory with red zones, launches whose blocks all run at
-//! once, AICPU and AICore programs that are shared objects of this machine (`include/soft_cann_device.h`), register
-//! blocks; failures on demand ([`Rule`]), and what a program left and did wrong ([`LeakReport`], [`Violation`]).
+//! **Owns:** the functions of `spec/hal.md`, section 1, over host memory, as strict as section 5 says: attachment
+//! per thread, counted references to devices, streams on threads, memory with red zones, launches whose blocks all
+//! run at once, AICPU and AICore programs that are shared objects of this machine (`include/soft_cann_device.h`),
+//! register blocks; failures on demand ([`Rule`]), and what a program left and did wrong ([`LeakReport`],
+//! [`Violation`]).
 //!
 //! **Must not know:** what the programs that it runs do, and anything of this project but the C interface of CANN
-//! (`hal-sys`). Argument blocks are words to it.
+//! (`hal-sys`) and the loading of objects (`object-loader`). Argument blocks are words to it.
 //!
-//! There are two ways to it. Tests in Rust take [`raw_table`] and a device for themselves ([`Devices::lease`]).
-//! Programs load the shared objects in [`libraries_dir`], which have the vendor's names and share one state of their
-//! own; the environment controls them:
+//! There are two ways to it. Tests in Rust take [`raw_table`] and a device for themselves
+//! ([`Devices::lease`]). Programs load the shared objects in [`libraries_dir`], which have the vendor's names
+//! and share one state of their own; the environment controls them:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -19,7 +20,7 @@
 //! | `SOFT_CANN_CHIP` | `a2a3` or `a5` |
 //! | `SOFT_CANN_MEMORY` | bytes of each device, 32 GiB |
 //! | `SOFT_CANN_TIME_SCALE` | how many times longer limits of time are than calls say, 10 |
-//! | `SOFT_CANN_INJECT` | rules ([`Rule`]'s text), separated by `;`, each with `dev=D` if it is for one device |
+//! | `SOFT_CANN_INJECT` | rules ([`Rule`]'s text), separated by `;`, with `dev=D` for one device only |
 //! | `SOFT_CANN_REPORT` | a file that gets a line for everything left or done wrong when the process ends |
 //!
 //! ```
@@ -57,6 +58,7 @@ mod context;
 mod control;
 mod copy;
 mod device;
+mod device_symbols;
 mod exit;
 mod group;
 mod handle;

@@ -193,7 +193,7 @@ impl Memory {
                 return Ok(());
             }
             let text = format!(
-                "{what} of {size} bytes at {address:#x} runs over the end of the buffer at {start:#x} of {} bytes",
+                "{what} of {size} bytes at {address:#x} runs over the end of the {} bytes at {start:#x}",
                 allocation.size
             );
             return Err(Refusal::new(codes::PARAM_INVALID, ViolationKind::OutOfBounds, text));
@@ -258,7 +258,8 @@ impl Memory {
         Err(Refusal::new(codes::DRV_INVALID_VALUE, ViolationKind::HostMapping, text))
     }
 
-    /// All buffers that can be reached from these words: they point into it, or a buffer that they reach does.
+    /// All buffers that can be reached from these words: they point into it, or a buffer that they reach
+    /// does.
     pub(crate) fn reachable(&self, roots: &[u64]) -> BTreeSet<u64> {
         let state = lock(&self.state);
         let mut reached = BTreeSet::new();
@@ -273,7 +274,8 @@ impl Memory {
         reached
     }
 
-    /// What programs did to memory that they had no business with. Asked at the end, when nothing runs any more.
+    /// What programs did to memory that they had no business with. Asked at the end, when nothing runs any
+    /// more.
     pub(crate) fn damage(&self) -> Vec<Violation> {
         let state = lock(&self.state);
         let Some(region) = self.region.get() else { return Vec::new() };
@@ -359,12 +361,13 @@ fn guard_damage(address: u64, size: u64) -> Option<Violation> {
 }
 
 fn read_byte(address: u64) -> u8 {
-    // SAFETY: callers pass addresses of live units, which are mapped; a device program may write at the same time,
-    // hence volatile, and any value is a valid byte.
+    // SAFETY: callers pass addresses of live units, which are mapped; a device program may write at the same
+    // time, hence volatile, and any value is a valid byte.
     unsafe { pointer(address).read_volatile() }
 }
 
-/// Collects the words of a range that could be addresses of the region. Pages that nobody touched are skipped.
+/// Collects the words of a range that could be addresses of the region. Pages that nobody touched are
+/// skipped.
 fn pointers_in(region: &Region, start: u64, end: u64, found: &mut Vec<u64>) {
     let mut from = start;
     while let Some((touched, until)) = region.touched(from, end) {

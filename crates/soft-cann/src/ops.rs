@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn a_file_as_hosts_write_it() {
-        let text = r#"{"x_1": {"opInfo": {"functionName": "x", "kernelSo": "a_0.so", "opKernelLib": "AICPUKernel",
-            "computeCost": "100", "userDefined": "False"}}}"#;
+        let text = r#"{"x_1": {"opInfo": {"functionName": "x", "kernelSo": "a_0.so",
+            "opKernelLib": "AICPUKernel", "computeCost": "100", "userDefined": "False"}}}"#;
         assert_eq!(parse(text), Ok(BTreeMap::from([("x_1".to_owned(), op("a_0.so", "x"))])));
     }
 

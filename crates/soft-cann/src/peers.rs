@@ -1,4 +1,5 @@
-//! Memory that devices and processes share: keys of buffers, and access between devices (spec/hal.md, section 1.2).
+//! Memory that devices and processes share: keys of buffers, and access between devices (spec/hal.md, section
+//! 1.2).
 
 use std::collections::BTreeMap;
 use std::fs::File;

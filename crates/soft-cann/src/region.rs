@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 
-/// Memory is handed out in these units: a power of two, and a multiple of every page size of the supported machines.
+/// Memory is handed out in these units: a power of two, and a multiple of every page size of the supported
+/// machines.
 pub(crate) const UNIT: u64 = 64 << 10;
 
 /// A mapped memory file. Every user of an address in it keeps the region alive.
 ///
-/// Device programs write here at any time, so nothing ever makes a reference into it: bytes go in and out by raw
-/// copies of ranges that the caller has checked.
+/// Device programs write here at any time, so nothing ever makes a reference into it: bytes go in and out by
+/// raw copies of ranges that the caller has checked.
 #[derive(Debug)]
 pub(crate) struct Region {
     file: OwnedFd,
@@ -44,7 +45,8 @@ impl Region {
         self.base + self.size
     }
 
-    /// Maps the units around `[address, address + size)` once more and returns where `address` is found there.
+    /// Maps the units around `[address, address + size)` once more and returns where `address` is found
+    /// there.
     pub(crate) fn alias(&self, address: u64, size: u64) -> io::Result<Alias> {
         Alias::of(&self.file, address - self.base, size)
     }
@@ -60,7 +62,8 @@ impl Region {
         let (Ok(offset), Ok(length)) = (i64::try_from(address - self.base), i64::try_from(size)) else {
             return;
         };
-        // SAFETY: an open descriptor and a range of its file; mapped pages of a hole stay valid and read as zero.
+        // SAFETY: an open descriptor and a range of its file; mapped pages of a hole stay valid and read as
+        // zero.
         if unsafe { libc::fallocate(self.file.as_raw_fd(), mode, offset, length) } != 0 {
             log::warn!("memory of a freed buffer was not given back: {}", io::Error::last_os_error());
         }

@@ -53,8 +53,8 @@ pub enum ViolationKind {
 /// What a device still holds, in numbers and addresses.
 ///
 /// While a device is in use this is simply what there is; after a whole life it is what leaked. What a last
-/// `rtDeviceReset` swept away counts as leaked; what `aclrtResetDeviceForce` swept away does not, because that is
-/// what it is for. A device that was lost took everything with it.
+/// `rtDeviceReset` swept away counts as leaked; what `aclrtResetDeviceForce` swept away does not, because
+/// that is what it is for. A device that was lost took everything with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeakReport {
     /// Sets without a reset.

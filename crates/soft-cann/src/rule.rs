@@ -77,14 +77,15 @@ impl Rule {
         Self { effect, when: When::Always }
     }
 
-    /// A function fails without having done anything, with a code that is usual for it or that of [`Rule::code`].
+    /// A function fails without having done anything, with a code that is usual for it or that of
+    /// [`Rule::code`].
     #[must_use]
     pub fn fail(function: &str) -> Self {
         Self::new(Effect::Fail { function: function.to_owned(), code: None })
     }
 
-    /// The device is lost at a call of this function: this and all later calls on it fail with 507901, running
-    /// tasks with 507010.
+    /// The device is lost at a call of this function: this and all later calls on it fail with 507901,
+    /// running tasks with 507010.
     #[must_use]
     pub fn lose_at(function: &str) -> Self {
         Self::new(Effect::Lose { function: function.to_owned() })
@@ -121,7 +122,8 @@ impl Rule {
         Self::new(Effect::CorruptObject)
     }
 
-    /// After an AICPU exception (507018) allocations and new streams fail with 507899 until the device is reset.
+    /// After an AICPU exception (507018) allocations and new streams fail with 507899 until the device is
+    /// reset.
     #[must_use]
     pub fn cascade() -> Self {
         Self::new(Effect::Cascade)
@@ -133,8 +135,8 @@ impl Rule {
         Self::new(Effect::PeerNever)
     }
 
-    /// `HcclCommInitRootInfo` and `HcclBarrier` leave the calling thread in another context, so that it has to attach
-    /// itself again.
+    /// `HcclCommInitRootInfo` and `HcclBarrier` leave the calling thread in another context, so that it has
+    /// to attach itself again.
     #[must_use]
     pub fn hccl_switch() -> Self {
         Self::new(Effect::HcclSwitch)
@@ -260,8 +262,8 @@ impl Rules {
         lock(&self.0).get(index).map(|active| active.fired.load(Ordering::SeqCst))
     }
 
-    /// Counts an event with all rules that match it; the first that takes effect decides. `matches` picks the rules
-    /// and says what they mean.
+    /// Counts an event with all rules that match it; the first that takes effect decides. `matches` picks the
+    /// rules and says what they mean.
     pub(crate) fn on_event<T>(&self, matches: impl Fn(&Effect) -> Option<T>) -> Option<T> {
         let mut decided = None;
         for active in lock(&self.0).iter_mut() {
@@ -301,9 +303,9 @@ impl std::str::FromStr for Rule {
 
     /// Reads fields `key=value` or `key`, separated by colons:
     ///
-    /// `fn=F[:rc=N]`, `lose=F`, `aicpu=F:return=N[:block=B]`, `aicpu=F:hang`, `aicore:hang[:core=C]`, `late=MS`,
-    /// `corrupt-object`, `cascade`, `peer-never`, `hccl-switch`, `memory=BYTES`, `bitmap=HEX`, `busy=N`, each with `nth=N`,
-    /// `every=N` or `first=N` if it is not for every event.
+    /// `fn=F[:rc=N]`, `lose=F`, `aicpu=F:return=N[:block=B]`, `aicpu=F:hang`, `aicore:hang[:core=C]`,
+    /// `late=MS`, `corrupt-object`, `cascade`, `peer-never`, `hccl-switch`, `memory=BYTES`, `bitmap=HEX`,
+    /// `busy=N`, each with `nth=N`, `every=N` or `first=N` if it is not for every event.
     fn from_str(text: &str) -> Result<Self, RuleError> {
         parse(text).ok_or_else(|| RuleError(text.to_owned()))
     }

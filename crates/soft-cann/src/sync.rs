@@ -3,12 +3,14 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The state behind a lock. A panic elsewhere is reported where it happens; it does not take the instrument down.
+/// The state behind a lock. A panic elsewhere is reported where it happens; it does not take the instrument
+/// down.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until `done`, at the latest until the deadline; without one, as long as it takes. True if it is done.
+/// Waits until `done`, at the latest until the deadline; without one, as long as it takes. True if it is
+/// done.
 pub(crate) fn wait_until<'a, T>(
     changed: &Condvar,
     mut state: MutexGuard<'a, T>,

@@ -17,8 +17,8 @@ pub fn raw_table() -> RawTable {
         rtSetDevice rtDeviceReset rtMalloc rtFree rtMemcpy rtStreamCreate rtStreamDestroy rtRegisterAllKernel
         rtDevBinaryUnRegister rtKernelLaunchWithHandleV2 rtAicpuKernelLaunchExWithArgs rtsBinaryLoadFromFile
         rtsFuncGetByName rtsLaunchCpuKernel rtsBinaryUnload rtGetC2cCtrlAddr rtGetAiCpuCount
-        aclInit aclFinalize aclrtSetDevice aclrtResetDevice aclrtResetDeviceForce aclrtGetDevice aclrtMalloc aclrtFree
-        aclrtMemcpy aclrtMemset aclrtCreateStream aclrtDestroyStream aclrtSynchronizeStream
+        aclInit aclFinalize aclrtSetDevice aclrtResetDevice aclrtResetDeviceForce aclrtGetDevice aclrtMalloc
+        aclrtFree aclrtMemcpy aclrtMemset aclrtCreateStream aclrtDestroyStream aclrtSynchronizeStream
         aclrtSynchronizeStreamWithTimeout aclrtSetOpExecuteTimeOutV2 aclrtGetStreamResLimit
         halHostRegister halHostUnregister halGetDeviceInfoByBuff halMemCtl halResMap halMemAlloc halMemFree
         aclrtIpcMemGetExportKey aclrtIpcMemSetImportPid aclrtIpcMemImportByKey aclrtIpcMemClose

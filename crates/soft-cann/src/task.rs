@@ -72,7 +72,8 @@ impl Task {
         &self.roots
     }
 
-    /// Ends the launch with a code. Threads cannot be stopped: they see [`Task::is_killed`] and should return.
+    /// Ends the launch with a code. Threads cannot be stopped: they see [`Task::is_killed`] and should
+    /// return.
     pub(crate) fn kill(&self, code: i32) {
         lock(&self.state).killed.get_or_insert(code);
         self.killed.store(true, Ordering::SeqCst);
@@ -93,8 +94,9 @@ impl Task {
         drop(wait_until(&self.changed, lock(&self.state), deadline, |state| state.killed.is_some()));
     }
 
-    /// Runs `count` threads and waits for them, at the most for `limit`, after which the launch is killed with
-    /// `late`. The result of the first thread that failed is the `Ok`; a code of a killed launch is the `Err`.
+    /// Runs `count` threads and waits for them, at the most for `limit`, after which the launch is killed
+    /// with `late`. The result of the first thread that failed is the `Ok`; a code of a killed launch is the
+    /// `Err`.
     pub(crate) fn run(
         self: &Arc<Self>,
         name: &str,

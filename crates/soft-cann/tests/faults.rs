@@ -349,32 +349,6 @@ fn register_mapping_may_be_busy() {
 }
 
 #[test]
-fn hccl_may_leave_the_thread_elsewhere_and_peers_may_never_come() {
-    let (life, other) = (Life::start(Chip::A2a3), Life::start(Chip::A2a3));
-    let switch = other.device.inject(Rule::hccl_switch().nth(1));
-    let root = other.hal.hccl_root_info().unwrap();
-    let comm = other.hal.hccl_init(1, &root, 0).unwrap();
-    assert_eq!(switch.fired(), 1);
-    assert_eq!(code(other.hal.malloc(64)), 107_002);
-    other.hal.set_device(other.device.id()).unwrap();
-    other.hal.hccl_barrier(&comm, other.stream()).unwrap();
-    other.hal.stream_synchronize(other.stream()).unwrap();
-    assert_eq!(other.device.leaks().communicators, 1);
-    other.hal.hccl_destroy(comm).unwrap();
-
-    let never = other.device.inject(Rule::peer_never());
-    other.hal.enable_peer_access(life.device.id()).unwrap();
-    std::thread::sleep(Duration::from_millis(20));
-    assert!(!other.hal.peer_access(other.device.id(), life.device.id()).unwrap());
-    assert_eq!(never.fired(), 1);
-    other.hal.reset_device(other.device.id()).unwrap();
-    other.end();
-    life.hal.set_device(life.device.id()).unwrap();
-    life.hal.reset_device(life.device.id()).unwrap();
-    life.end();
-}
-
-#[test]
 fn what_a_reset_sweeps_away_was_leaked() {
     let mut life = Life::start(Chip::A2a3);
     let (binary, _) = life.aicpu(&[c"gather"]);
@@ -447,6 +421,17 @@ fn a_stream_that_is_destroyed_lets_its_tasks_end() {
     life.hal.free(block).unwrap();
     life.hal.unload_cpu_binary(binary).unwrap();
     life.end();
+}
+
+#[test]
+fn a_stream_that_is_destroyed_does_not_wait_for_ever() {
+    let mut life = Life::start(Chip::A2a3);
+    let (_binary, functions) = life.aicpu(&[c"gather"]);
+    life.device.inject(Rule::aicpu_hang("gather"));
+    life.hal.launch_cpu(&functions[0], 1, &[0; 8], life.stream()).unwrap();
+    life.hal.stream_destroy(life.stream.take().unwrap()).unwrap();
+    assert_eq!(kinds(&life), BTreeSet::from(["DestroyedBusy".to_owned()]));
+    assert!(life.device.wait_idle(LIMIT));
 }
 
 #[test]

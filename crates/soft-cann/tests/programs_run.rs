@@ -190,3 +190,17 @@ fn a_function_that_fails_fails_its_stream_for_good() {
     assert_eq!(code(life.hal.stream_synchronize(life.stream())), 507_018);
     assert_eq!(life.device.violations()[0].kind, ViolationKind::WouldWedge);
 }
+
+#[test]
+fn a_program_on_an_aicpu_calls_functions_of_the_device() {
+    let life = Life::start(Chip::A5);
+    let (binary, functions) = life.aicpu(&[c"allocate"]);
+    let block = life.words(&[0; 4]);
+    life.hal.launch_cpu(&functions[0], 1, &block.to_ne_bytes(), life.stream()).unwrap();
+    life.hal.stream_synchronize(life.stream()).unwrap();
+    assert_eq!(life.read::<4>(block)[3], 11);
+    assert_eq!((life.device.calls("halMemAlloc"), life.device.calls("halMemFree")), (1, 1));
+    life.hal.free(block).unwrap();
+    life.hal.unload_cpu_binary(binary).unwrap();
+    life.end();
+}

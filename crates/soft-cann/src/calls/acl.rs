@@ -55,7 +55,8 @@ exported! {
     }
 
     /// Frees device memory, from any thread.
-    Acl fn aclrtFree(address: *mut c_void) -> i32, on owner(address) => super::release(&owner(address), address)
+    Acl fn aclrtFree(address: *mut c_void) -> i32,
+        on owner(address) => super::release(&owner(address), address)
 
     /// Copies now, without waiting for any stream.
     Acl fn aclrtMemcpy(to: *mut c_void, room: usize, from: *const c_void, count: usize, kind: u32) -> i32,

@@ -22,8 +22,8 @@ const BITMAP_BYTES: i32 = 16;
 
 exported! {
     /// Maps device memory into the host.
-    Driver fn halHostRegister(address: *mut c_void, size: u64, flag: u32, device: u32, mapped: *mut *mut c_void) -> u32,
-        on of_driver(device) => {
+    Driver fn halHostRegister(address: *mut c_void, size: u64, flag: u32, device: u32,
+        mapped: *mut *mut c_void) -> u32, on of_driver(device) => {
         if flag >= FIRST_INVALID_FLAG {
             return Err(codes::DRV_NOT_SUPPORT);
         }
@@ -48,8 +48,8 @@ exported! {
     }
 
     /// Which cores a chip has.
-    Driver fn halGetDeviceInfoByBuff(device: u32, module: i32, info: i32, buffer: *mut c_void, size: *mut i32) -> u32,
-        on of_driver(device) => {
+    Driver fn halGetDeviceInfoByBuff(device: u32, module: i32, info: i32, buffer: *mut c_void,
+        size: *mut i32) -> u32, on of_driver(device) => {
         if buffer.is_null() || size.is_null() {
             return Err(codes::DRV_INVALID_VALUE);
         }
@@ -72,7 +72,8 @@ exported! {
     Driver fn halMemCtl(operation: i32, input: *mut c_void, input_size: usize, output: *mut c_void,
         output_size: *mut usize) -> u32, on {
         // SAFETY: the pointer is the caller's.
-        unsafe { of_mapping(operation, input, input_size) }.map_or_else(context::nearest, |asked| of_driver(asked.devid))
+        let asked = unsafe { of_mapping(operation, input, input_size) };
+        asked.map_or_else(context::nearest, |asked| of_driver(asked.devid))
     } => {
         if !(0..FIRST_INVALID_OPERATION).contains(&operation) {
             return Err(codes::DRV_NOT_SUPPORT);
@@ -91,8 +92,8 @@ exported! {
     }
 
     /// Maps the registers of one cluster of an a5.
-    Driver fn halResMap(device: u32, info: *mut sys::res_map_info, address: *mut u64, length: *mut u32) -> u32,
-        on of_driver(device) => {
+    Driver fn halResMap(device: u32, info: *mut sys::res_map_info, address: *mut u64,
+        length: *mut u32) -> u32, on of_driver(device) => {
         if info.is_null() || address.is_null() || length.is_null() {
             return Err(codes::DRV_PARA_ERROR);
         }

@@ -33,8 +33,8 @@ exported! {
     }
 
     /// Joins a group as one of its ranks, and waits for the others.
-    Hccl fn HcclCommInitRootInfo(ranks: u32, info: *const sys::HcclRootInfo, rank: u32, comm: *mut *mut c_void) -> u32,
-        on context::nearest() => {
+    Hccl fn HcclCommInitRootInfo(ranks: u32, info: *const sys::HcclRootInfo, rank: u32,
+        comm: *mut *mut c_void) -> u32, on context::nearest() => {
         let device = attached()?;
         if info.is_null() || comm.is_null() {
             return Err(codes::HCCL_PTR);

@@ -15,8 +15,8 @@ const KEY_BYTES: usize = sys::ACL_IPC_KEY_LENGTH as usize;
 
 exported! {
     /// Shares a buffer.
-    Acl fn aclrtIpcMemGetExportKey(address: *mut c_void, size: usize, key: *mut c_char, length: usize, flags: u64)
-        -> i32, on context::nearest() => {
+    Acl fn aclrtIpcMemGetExportKey(address: *mut c_void, size: usize, key: *mut c_char, length: usize,
+        flags: u64) -> i32, on context::nearest() => {
         let (device, _) = context::current()?;
         let open = flags == u64::from(sys::ACL_IPC_EXPORT_DISABLE_PID_VALIDATION);
         if address.is_null() || size == 0 || key.is_null() || length != KEY_BYTES || (flags != 0 && !open) {
@@ -31,7 +31,8 @@ exported! {
     }
 
     /// Lets processes import it.
-    Acl fn aclrtIpcMemSetImportPid(key: *const c_char, pids: *mut i32, count: usize) -> i32, on context::nearest() => {
+    Acl fn aclrtIpcMemSetImportPid(key: *const c_char, pids: *mut i32, count: usize) -> i32,
+        on context::nearest() => {
         if pids.is_null() || count == 0 {
             return Err(codes::PARAM_INVALID);
         }
@@ -75,7 +76,8 @@ exported! {
     }
 
     /// Whether a device can access the memory of another one by now.
-    Acl fn aclrtDevicePeerAccessStatus(device: i32, peer: i32, status: *mut i32) -> i32, on numbered(device) => {
+    Acl fn aclrtDevicePeerAccessStatus(device: i32, peer: i32, status: *mut i32) -> i32,
+        on numbered(device) => {
         let device = process().device(device).ok_or(codes::INVALID_DEVICE)?;
         process().device(peer).ok_or(codes::INVALID_DEVICE)?;
         // SAFETY: the pointer is the caller's.

@@ -30,7 +30,8 @@ exported! {
     Acl fn rtDeviceReset(device: i32) -> i32, on numbered(device) => super::reset_device(device, false)
 
     /// Allocates device memory, rounded to 32 bytes.
-    Acl fn rtMalloc(address: *mut *mut c_void, size: u64, kind: u32, module: u16) -> i32, on context::nearest() => {
+    Acl fn rtMalloc(address: *mut *mut c_void, size: u64, kind: u32, module: u16) -> i32,
+        on context::nearest() => {
         // SAFETY: the pointer is the caller's.
         unsafe { super::allocate(address, size, size.checked_next_multiple_of(32), codes::PARAM_INVALID) }
     }
@@ -52,7 +53,8 @@ exported! {
     }
 
     /// Waits for the stream's tasks and destroys it.
-    Acl fn rtStreamDestroy(stream: *mut c_void) -> i32, on owner_of_stream(stream) => super::destroy_stream(stream)
+    Acl fn rtStreamDestroy(stream: *mut c_void) -> i32,
+        on owner_of_stream(stream) => super::destroy_stream(stream)
 
     /// Registers an AICore binary; the bytes are copied.
     Acl fn rtRegisterAllKernel(binary: *const sys::rtDevBinary_t, handle: *mut *mut c_void) -> i32,
@@ -78,8 +80,9 @@ exported! {
     }
 
     /// Launches a built-in operator of the AICPU.
-    Acl fn rtAicpuKernelLaunchExWithArgs(kind: u32, op: *const c_char, blocks: u32, args: *const sys::rtAicpuArgsEx_t,
-        sm: *mut sys::rtSmDesc_t, stream: *mut c_void, flags: u32) -> i32, on owner_of_stream(stream) => {
+    Acl fn rtAicpuKernelLaunchExWithArgs(kind: u32, op: *const c_char, blocks: u32,
+        args: *const sys::rtAicpuArgsEx_t, sm: *mut sys::rtSmDesc_t, stream: *mut c_void, flags: u32) -> i32,
+        on owner_of_stream(stream) => {
         // SAFETY: the pointers are the caller's.
         unsafe { launch_built_in(kind, op, blocks, args, stream) }
     }

@@ -53,7 +53,8 @@ static uint64_t upload(const void *bytes, size_t size) {
 
 static void bootstrap(rtStream_t stream, const char *dispatcher_path, const char *inner_path) {
     size_t dispatcher_size, inner_size;
-    char *dispatcher = contents(dispatcher_path, &dispatcher_size), *inner = contents(inner_path, &inner_size);
+    char *dispatcher = contents(dispatcher_path, &dispatcher_size);
+    char *inner = contents(inner_path, &inner_size);
     uint64_t device_args[20] = {0}, block[38] = {0};
     device_args[12] = upload(dispatcher, dispatcher_size);
     device_args[13] = dispatcher_size;
@@ -62,7 +63,8 @@ static void bootstrap(rtStream_t stream, const char *dispatcher_path, const char
     block[5] = upload(device_args, sizeof device_args);
     strcpy((char *)block + 208, "DynTileFwkKernelServerInit");
     strcpy((char *)block + 240, "libaicpu_extend_kernels.so");
-    rtAicpuArgsEx_t args = {.args = block, .argsSize = 304, .kernelNameAddrOffset = 208, .soNameAddrOffset = 240};
+    rtAicpuArgsEx_t args = {
+        .args = block, .argsSize = 304, .kernelNameAddrOffset = 208, .soNameAddrOffset = 240};
     CHECK(CALL(runtime, rtAicpuKernelLaunchExWithArgs, 5, "AST_DYN_AICPU", 1, &args, NULL, stream, 0) == 0);
     CHECK(CALL(acl, aclrtSynchronizeStream, stream) == 0);
     uint64_t buffers[] = {device_args[12], device_args[15], block[5]};
@@ -148,7 +150,8 @@ int main(int count, char **arguments) {
     CHECK(CALL(runtime, rtStreamDestroy, stream) == 0);
     CHECK(CALL(runtime, rtDeviceReset, 0) == 0);
     char report[256];
-    CHECK(((__typeof__(soft_cann_report) *)dlsym(core, "soft_cann_report"))(report, sizeof report) == strlen(report));
+    __typeof__(soft_cann_report) *write_report = dlsym(core, "soft_cann_report");
+    CHECK(write_report && write_report(report, sizeof report) == strlen(report));
     /* The function handle of an unloaded binary was used above, on purpose. */
     CHECK(strstr(report, "StaleHandle") && !strchr(strchr(report, '\n') + 1, '\n'));
     return 0;

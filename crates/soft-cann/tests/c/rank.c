@@ -1,4 +1,4 @@
-/* One of several processes that share memory and meet: rank FOLDER RANK RANKS. Rank r adds r + 1 to a word of each. */
+/* One of several processes that share memory and meet: rank FOLDER RANK RANKS. Rank r writes r + 1 to each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +59,8 @@ int main(int count, char **arguments) {
     CHECK(HcclCommInitRootInfo((uint32_t)ranks, &root, (uint32_t)rank, &comm) == HCCL_SUCCESS);
 
     void *window = NULL;
-    CHECK(aclrtMalloc(&window, 8 * 64, ACL_MEM_MALLOC_HUGE_FIRST) == 0 && aclrtMemset(window, 512, 0, 512) == 0);
+    CHECK(aclrtMalloc(&window, 8 * 64, ACL_MEM_MALLOC_HUGE_FIRST) == 0);
+    CHECK(aclrtMemset(window, 512, 0, 512) == 0);
     struct announcement own = {.pid = getpid(), .device = rank}, peers[8];
     CHECK(aclrtIpcMemGetExportKey(window, 512, own.key, sizeof own.key, 0) == 0);
     publish("announcement", rank, &own, sizeof own);

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 
 use hal_sys::sys;
-use soft_cann::Chip;
+use soft_cann::{Chip, Rule};
 
 use super::common::{self, Life, aicore, write_json};
 use super::{Checker, raw_stream, wild};
@@ -195,7 +195,8 @@ pub(super) fn cpu_launches(checker: &mut Checker) {
     let (mut no_args, mut no_size) = (good, good);
     no_args.baseArgs.args = null_mut();
     no_size.baseArgs.argsSize = 0;
-    let attribute = |id| sys::rtLaunchKernelAttr_t { id, value: sys::rtLaunchKernelAttrVal_t { timeout: 5 } };
+    let attribute =
+        |id| sys::rtLaunchKernelAttr_t { id, value: sys::rtLaunchKernelAttrVal_t { rsv: [5000, 0, 0, 0] } };
     let mut attributes = [attribute(7), attribute(8)];
     let one = sys::rtKernelLaunchCfg_t { attrs: attributes.as_mut_ptr(), numAttrs: 1 };
     let both = sys::rtKernelLaunchCfg_t { attrs: attributes.as_mut_ptr(), numAttrs: 2 };
@@ -222,9 +223,13 @@ pub(super) fn cpu_launches(checker: &mut Checker) {
         );
     }
     returns!(checker, 107_000, rtsLaunchCpuKernel(function, 1, stream, null(), null_mut()), "null");
+    returns!(checker, 0, aclrtSynchronizeStream(stream), "good");
+    life.device.inject(Rule::aicpu_hang("gather"));
+    let short = sys::rtKernelLaunchCfg_t { attrs: &raw mut attributes[1], numAttrs: 1 };
+    returns!(checker, 0, rtsLaunchCpuKernel(function, 1, stream, &raw const short, &raw mut good), "good");
+    returns!(checker, 507_017, aclrtSynchronizeStream(stream), "a task with a limit of its own");
     returns!(checker, 0, rtsBinaryUnload(handle), "good");
     returns!(checker, 107_017, rtsLaunchCpuKernel(function, 1, stream, null(), &raw mut good), "unloaded");
-    returns!(checker, 0, aclrtSynchronizeStream(stream), "good");
     life.hal.unload_cpu_binary(binary).unwrap();
     drop(other);
 }

@@ -48,4 +48,19 @@ int count(void *args) {
     return 0;
 }
 
+/* Functions of the device. */
+uint32_t halMemAlloc(void **address, unsigned long long size, unsigned long long flag);
+uint32_t halMemFree(void *address);
+void DlogRecord(int32_t module, int32_t level, const char *format, ...);
+int32_t CheckLogLevel(int32_t module, int32_t level);
+
+int allocate(void *args) {
+    void *memory;
+    if (halMemAlloc(&memory, 64, 1 << 14)) return 1;
+    *(uint64_t *)memory = 11;
+    ((struct block *)*(uint64_t *)args)->written = *(uint64_t *)memory;
+    DlogRecord(3, 0, "allocated %d bytes", 64);
+    return CheckLogLevel(3, 4) ? (int)halMemFree(memory) : 2;
+}
+
 int fail(void *args) { (void)args; return 3; }
