@@ -28,6 +28,15 @@ enum { DONE = 0, FAILED = 1 };
 /* Offsets in the block that CANN hands on, and in the bootstrap's arguments (section 1.3). */
 enum { DEVICE_ARGS = 40, DEVICE_ID = 112, INNER_BYTES = 120, INNER_LENGTH = 128 };
 
+/* CANN's log, where there is one. */
+extern void DlogRecord(int module, int level, const char *format, ...) __attribute__((weak));
+enum { LOG_OF_AICPU = 3, LOG_ERROR = 3 };
+
+#define COMPLAIN(...) \
+    do { \
+        if (DlogRecord) DlogRecord(LOG_OF_AICPU, LOG_ERROR, "AICPU program not installed: " __VA_ARGS__); \
+    } while (0)
+
 /* ---- The fingerprint: the build id, or a hash of all bytes ---- */
 
 static uint64_t fnv1a64(const unsigned char *bytes, uint64_t length) {
@@ -109,10 +118,14 @@ static int install(const char *path, const unsigned char *bytes, uint64_t length
                         atomic_fetch_add(&serial, 1));
     if (size < 0 || (size_t)size >= sizeof unfinished) return FAILED;
     int file = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
-    if (file < 0) return FAILED;
+    if (file < 0) {
+        COMPLAIN("%s cannot be made: %s", unfinished, strerror(errno));
+        return FAILED;
+    }
     int good = write_all(file, bytes, length) && fchmod(file, 0755) == 0;
     good = close(file) == 0 && good;
     if (good && rename(unfinished, path) == 0) return DONE;
+    COMPLAIN("%s cannot be written: %s", path, strerror(errno));
     unlink(unfinished);
     return FAILED;
 }
@@ -129,7 +142,10 @@ EXPORTED uint32_t DynTileFwkBackendKernelServerInit(void *kernel_args) {
     if (!device_args) return FAILED;
     const unsigned char *inner = (const unsigned char *)(uintptr_t)word(device_args, INNER_BYTES);
     uint64_t length = word(device_args, INNER_LENGTH), device = word(device_args, DEVICE_ID);
-    if (!inner || length == 0) return FAILED;
+    if (!inner || length == 0) {
+        COMPLAIN("the launch has brought none");
+        return FAILED;
+    }
     char path[PATH_MAX];
     int size = snprintf(path, sizeof path, "%s/simpler_inner_%016llx_%llu.so", directory(),
                         (unsigned long long)fingerprint(inner, length), (unsigned long long)device);

@@ -1,4 +1,5 @@
 use device_runner::{Arch, CoreId, DeviceError, Topology};
+use log::LevelFilter;
 use task_interface::Handshake;
 
 use crate::memory::DeviceMemory;
@@ -12,7 +13,7 @@ pub(crate) struct Chip {
 }
 
 /// What a launch says to both programs (`spec/device-abi.md`, section 1.2); addresses are of device memory.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LaunchArgs {
     /// The runtime image.
     pub(crate) runtime: u64,
@@ -21,7 +22,18 @@ pub(crate) struct LaunchArgs {
     /// Where the run time goes, in nanoseconds; 0 for nowhere.
     pub(crate) device_wall: u64,
     /// Severity from which messages count.
-    pub(crate) log_level: u32,
+    pub(crate) log_level: LevelFilter,
+}
+
+/// Severity as in `KernelArgs`.
+fn severity(log_level: u32) -> LevelFilter {
+    match log_level {
+        0 => LevelFilter::Debug,
+        1 => LevelFilter::Info,
+        2 => LevelFilter::Warn,
+        3 => LevelFilter::Error,
+        _ => LevelFilter::Off,
+    }
 }
 
 macro_rules! kernel_args_of {
@@ -32,7 +44,7 @@ macro_rules! kernel_args_of {
                 runtime: args.runtime_args,
                 registers: args.regs,
                 device_wall: args.device_wall_data_base,
-                log_level: args.log_level,
+                log_level: severity(args.log_level),
             })
         }
     };

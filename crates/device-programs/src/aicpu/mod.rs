@@ -62,17 +62,6 @@ struct Run {
 
 const FAILED: i32 = -1;
 
-/// Severity as in `KernelArgs` (`spec/device-abi.md`, section 1.2).
-fn level(log_level: u32) -> log::LevelFilter {
-    match log_level {
-        0 => log::LevelFilter::Debug,
-        1 => log::LevelFilter::Info,
-        2 => log::LevelFilter::Warn,
-        3 => log::LevelFilter::Error,
-        _ => log::LevelFilter::Off,
-    }
-}
-
 impl Aicpu {
     pub(crate) const fn new(chip: &'static Chip, open: Open, budgets: Budgets) -> Self {
         Self { chip, open, budgets, runs: Mutex::new(None) }
@@ -87,7 +76,7 @@ impl Aicpu {
         // SAFETY: as the caller promises.
         let memory = unsafe { DeviceMemory::new() };
         let Some(args) = self.chip.launch_args(memory, kernel_args) else { return FAILED };
-        log::set_max_level(level(args.log_level));
+        log::set_max_level(args.log_level);
         if args.device_wall != 0 {
             // SAFETY: the launch's own word.
             unsafe { store_u64(args.device_wall, 0) };
@@ -127,7 +116,7 @@ impl Aicpu {
         }
         // SAFETY: as the caller promises.
         let memory = unsafe { DeviceMemory::new() };
-        let run = self.find(LaunchArgs { runtime, registers, ..LaunchArgs::default() });
+        let run = self.find(LaunchArgs { runtime, registers, device_wall: 0, log_level: log::max_level() });
         // SAFETY: as the caller promises.
         unsafe { self.take_part(&run, memory, RegisterMap::Simulated, None) }
     }

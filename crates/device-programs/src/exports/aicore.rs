@@ -79,6 +79,7 @@ unsafe fn run_kernel(kernel_args: u64, core_type: CoreType) -> Result<(), String
     // SAFETY: as the caller promises.
     let memory = unsafe { DeviceMemory::new() };
     let args = CHIP.launch_args(memory, kernel_args).ok_or("the AICore program was given no image")?;
+    log::set_max_level(args.log_level);
     let functions = FUNCTIONS.get().ok_or("nobody has told the AICore program which core it is")?;
     let ask = |function: Option<extern "C" fn() -> u32>| function.map_or(0, |function| function());
     let topology = Topology::new(ask(functions.block_num));
