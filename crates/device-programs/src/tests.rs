@@ -114,8 +114,8 @@ impl Machine {
     }
 
     fn register(&self, core: u32, name: &str) -> u32 {
-        // SAFETY: as above.
         let table = self.table.as_ptr().expose_provenance() as u64;
+        // SAFETY: as above.
         let registers = unsafe { self.chip.registers(RegisterMap::Simulated, table, core) }.unwrap();
         match name {
             "COND" => registers.cond.load(),
