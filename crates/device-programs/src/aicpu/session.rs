@@ -1,0 +1,301 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, Topology};
+
+use super::Budgets;
+use super::program::Program;
+use super::start::Links;
+use super::table::CoreTable;
+use crate::chip::ImageHead;
+use crate::patience::Patience;
+use crate::protocol::{LEFT, ended};
+
+/// A run whose cores are ready: its threads deal tasks to them until all is done.
+pub(super) struct Session {
+    head: ImageHead,
+    links: Links,
+    budgets: Budgets,
+    /// The start of the device's clock.
+    started: Instant,
+    /// By core: the token of the task that it has, or [`NO_TOKEN`].
+    tokens: Vec<AtomicU32>,
+    state: Mutex<State>,
+    orchestration: Mutex<Option<Box<dyn DeviceOrchestration>>>,
+    has_orchestration: bool,
+    /// Until it has returned.
+    orchestrates: AtomicBool,
+    /// Tasks that have ended.
+    completed: AtomicU64,
+    over: AtomicBool,
+}
+
+struct State {
+    program: Box<dyn Program>,
+    table: CoreTable,
+    /// Grows whenever anything happens.
+    activity: u64,
+    failure: Option<String>,
+    /// Threads that have not left.
+    threads: u32,
+}
+
+/// No token has the highest bit.
+const NO_TOKEN: u32 = u32::MAX;
+
+impl Session {
+    pub(super) fn new(
+        head: ImageHead,
+        links: Links,
+        mut program: Box<dyn Program>,
+        started: Instant,
+        budgets: Budgets,
+    ) -> Self {
+        let orchestration = program.machine().take_orchestration();
+        Self {
+            links,
+            budgets,
+            started,
+            tokens: (0..head.topology.cores()).map(|_| AtomicU32::new(NO_TOKEN)).collect(),
+            has_orchestration: orchestration.is_some(),
+            orchestrates: AtomicBool::new(orchestration.is_some()),
+            orchestration: Mutex::new(orchestration),
+            completed: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            state: Mutex::new(State {
+                program,
+                table: CoreTable::new(head.topology),
+                activity: 0,
+                failure: None,
+                threads: head.aicpu_threads,
+            }),
+            head,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> DeviceTime {
+        DeviceTime(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Ends the run; the first failure counts.
+    fn fail(&self, state: &mut State, reason: String) {
+        self.over.store(true, Ordering::Release);
+        if state.failure.is_none() {
+            log::error!("{reason}");
+            state.failure = Some(reason);
+        }
+    }
+
+    /// One thread's part, from its start to the stop of its cores; 0 when the run went well.
+    ///
+    /// The last thread runs the orchestration, where there is one, and the others share the clusters.
+    pub(super) fn take_part(&self, thread: u32) -> i32 {
+        let last = self.head.aicpu_threads - 1;
+        let orchestration = if thread == last { self.take_orchestration() } else { None };
+        let dealers = if self.has_orchestration { last.max(1) } else { self.head.aicpu_threads };
+        let own = OwnCores { topology: self.head.topology, thread, dealers };
+        let part = AssertUnwindSafe(|| {
+            if let Some(orchestration) = orchestration {
+                orchestration.run(&Orchestrating { session: self, own });
+                self.orchestrates.store(false, Ordering::Release);
+            }
+            self.deal(own);
+        });
+        if catch_unwind(part).is_err() {
+            self.fail(&mut self.lock(), "the AICPU program has a bug; please report it".to_owned());
+        }
+        self.leave(own)
+    }
+
+    fn take_orchestration(&self) -> Option<Box<dyn DeviceOrchestration>> {
+        self.orchestration.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn deal(&self, own: OwnCores) {
+        let mut patience = Patience::new(self.budgets.idle);
+        let mut seen = 0;
+        while !self.is_over() {
+            let activity = self.step(own);
+            if activity != seen {
+                seen = activity;
+                patience.renew();
+            } else if !patience.wait() {
+                let mut state = self.lock();
+                let busy = state.table.any_busy();
+                let what =
+                    busy.map_or("nothing runs".to_owned(), |(core, task)| format!("{core} has {task}"));
+                self.fail(&mut state, format!("nothing has happened for {:?}; {what}", self.budgets.idle));
+            }
+        }
+    }
+
+    /// Looks after the thread's own cores and gives all idle ones something to do; the count of what has happened.
+    fn step(&self, own: OwnCores) -> u64 {
+        let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(core)).collect();
+        let mut state = self.lock();
+        for core in finished {
+            self.complete(&mut state, core);
+        }
+        if state.program.machine().awaits_memory() {
+            let now = self.now();
+            state.program.machine().poll_memory(now);
+        }
+        self.dispatch(&mut state);
+        self.check_end(&mut state);
+        state.activity + state.program.machine().activity()
+    }
+
+    /// The polling rule (`spec/device-abi.md`, section 2.6), with one task per core at a time.
+    fn has_ended(&self, core: CoreId) -> bool {
+        let index = core.0 as usize;
+        let token = self.tokens[index].load(Ordering::Acquire);
+        let Some(registers) = self.links.get(core).filter(|_| token != NO_TOKEN) else { return false };
+        let cond = registers.cond.load();
+        if cond == LEFT && !self.is_over() {
+            self.fail(&mut self.lock(), format!("{core} has left with a task; its kernel has failed"));
+        }
+        cond == ended(token)
+    }
+
+    fn complete(&self, state: &mut State, core: CoreId) {
+        let at = self.now();
+        self.tokens[core.0 as usize].store(NO_TOKEN, Ordering::Release);
+        if let Some(task) = state.table.release(core, at) {
+            state.program.machine().complete(task, core, at);
+            state.activity += 1;
+            self.completed.store(state.program.machine().completed(), Ordering::Release);
+        }
+    }
+
+    fn dispatch(&self, state: &mut State) {
+        while !self.is_over() {
+            let State { program, table, .. } = &mut *state;
+            let Some(dispatch) = program.machine().next(&*table) else { return };
+            state.activity += 1;
+            if let Err(reason) = self.start(state, &dispatch) {
+                self.fail(state, reason);
+            }
+        }
+    }
+
+    fn start(&self, state: &mut State, dispatch: &Dispatch) -> Result<(), String> {
+        let Dispatch { task, core, .. } = *dispatch;
+        let registers =
+            self.links.get(core).ok_or_else(|| format!("{task} is for {core}, which is not there"))?;
+        let token = state.program.token(dispatch).ok_or_else(|| format!("{task} has no token"))?;
+        if !state.table.occupy(core, task) {
+            return Err(format!("{task} is for {core}, which is not idle"));
+        }
+        self.tokens[core.0 as usize].store(token, Ordering::Release);
+        registers.data_main_base.store(token);
+        Ok(())
+    }
+
+    fn check_end(&self, state: &mut State) {
+        if self.orchestrates.load(Ordering::Acquire) || !self.is_quiet(state) {
+            return;
+        }
+        if state.program.machine().is_done() {
+            self.over.store(true, Ordering::Release);
+        } else {
+            let waiting = state.program.machine().waiting().len();
+            self.fail(state, format!("{waiting} task(s) wait, but nothing runs that they could wait for"));
+        }
+    }
+
+    /// Whether nothing runs, nothing can start, and nothing is awaited from outside.
+    fn is_quiet(&self, state: &mut State) -> bool {
+        let State { program, table, .. } = state;
+        table.any_busy().is_none()
+            && !program.machine().has_startable(&*table)
+            && !program.machine().awaits_memory()
+    }
+
+    /// Stops cores; the last thread also ends the program.
+    fn leave(&self, own: OwnCores) -> i32 {
+        let failed = self.lock().failure.is_some();
+        let stopped = if failed {
+            // A thread that never came has cores too.
+            self.links.stop((0..self.head.topology.cores()).map(CoreId), &self.budgets)
+        } else {
+            self.links.stop(own.iter(), &self.budgets)
+        };
+        let mut state = self.lock();
+        if !stopped {
+            self.fail(&mut state, "cores do not leave".to_owned());
+        }
+        state.threads = state.threads.saturating_sub(1);
+        let State { program, failure, threads, .. } = &mut *state;
+        let status = if *threads == 0 { program.close(failure.as_deref()) } else { 0 };
+        match (status, &failure) {
+            (0, Some(_)) => -1,
+            (status, _) => status,
+        }
+    }
+}
+
+/// The cores that a thread polls and stops: those of every `dealers`-th cluster.
+#[derive(Clone, Copy)]
+struct OwnCores {
+    topology: Topology,
+    thread: u32,
+    dealers: u32,
+}
+
+impl OwnCores {
+    fn iter(self) -> impl Iterator<Item = CoreId> + Clone {
+        let cores = (0..self.topology.cores()).map(CoreId);
+        cores.filter(move |&core| self.topology.cluster(core) % self.dealers == self.thread)
+    }
+}
+
+/// What an orchestration sees of the run.
+struct Orchestrating<'a> {
+    session: &'a Session,
+    own: OwnCores,
+}
+
+impl ChipView for Orchestrating<'_> {
+    fn tasks_added(&self) {
+        // Without other threads, cores only get tasks here.
+        if self.own.iter().next().is_some() {
+            self.session.step(self.own);
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        self.session.completed.load(Ordering::Acquire)
+    }
+
+    fn wait_beyond(&self, seen: u64) -> bool {
+        let mut patience = Patience::new(self.session.budgets.idle);
+        let mut last = 0;
+        loop {
+            let activity = self.session.step(self.own);
+            if self.progress() > seen {
+                return true;
+            }
+            if self.session.is_over() || self.session.is_quiet(&mut self.session.lock()) {
+                // What ended between the two looks counts.
+                return self.progress() > seen;
+            }
+            if activity != last {
+                last = activity;
+                patience.renew();
+            } else if !patience.wait() {
+                let reason = "nothing has happened that the orchestration could wait for".to_owned();
+                self.session.fail(&mut self.session.lock(), reason);
+            }
+        }
+    }
+}
