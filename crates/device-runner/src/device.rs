@@ -133,7 +133,8 @@ impl fmt::Debug for Launch {
 /// Dropping it stops the launch: nothing more is started, and what was started is waited for or, if it
 /// never ends, given up with the device.
 pub trait DeviceRun: fmt::Debug + Send {
-    /// Whether the launch has ended. Also lets a device that needs pumping go on.
+    /// Whether the launch has ended; takes no longer than a few milliseconds. Also lets a device that needs pumping
+    /// go on.
     fn poll(&mut self) -> bool;
 
     /// Blocks until the launch has ended.

@@ -127,7 +127,7 @@ impl<'a> PreparedRun<'a> {
 }
 
 impl ActiveRun<'_> {
-    /// Whether the run has ended on the device; never blocks.
+    /// Whether the run has ended on the device; takes no longer than a few milliseconds.
     pub fn poll(&mut self) -> bool {
         self.device_run.as_mut().is_none_or(|run| run.poll())
     }

@@ -81,15 +81,13 @@ impl OnboardOptions {
     }
 
     pub(crate) fn effective_log_level(&self) -> u32 {
-        self.log_level.unwrap_or(match log::max_level() {
-            log::LevelFilter::Trace | log::LevelFilter::Debug => 0,
-            log::LevelFilter::Info => 1,
-            log::LevelFilter::Warn => 2,
-            log::LevelFilter::Error => 3,
-            log::LevelFilter::Off => 4,
-        })
+        let levels = [log::Level::Debug, log::Level::Info, log::Level::Warn, log::Level::Error];
+        let of_this_process = || (0..).zip(levels).find(|(_, level)| log::log_enabled!(*level));
+        self.log_level.unwrap_or_else(|| of_this_process().map_or(LOG_NOTHING, |(level, _)| level))
     }
 }
+
+const LOG_NOTHING: u32 = 4;
 
 #[cfg(test)]
 mod tests {
