@@ -5,10 +5,9 @@ mod launch;
 mod memory;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use device_programs::Programs;
 use device_runner::{
     Arch, DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceRunner, DeviceUsage, GlobalMemory,
     KernelHandle, KernelSource, Launch, RuntimeVariant,
@@ -29,15 +28,6 @@ pub(crate) enum Mode {
     Onboard,
     /// As the contract's simulator does it (`spec/device-abi.md`, section 7.2).
     Simulated,
-}
-
-/// The programs of a chip and a runtime, built once per process.
-pub(crate) fn programs(arch: &'static str, runtime: &'static str) -> Programs {
-    type Built = HashMap<(&'static str, &'static str), Programs>;
-    static BUILT: LazyLock<Mutex<Built>> = LazyLock::new(Mutex::default);
-    let mut built = BUILT.lock().unwrap();
-    let build = || device_programs::build(arch, runtime).unwrap_or_else(|error| panic!("{error}"));
-    built.entry((arch, runtime)).or_insert_with(build).clone()
 }
 
 /// A kernel from C++, compiled.
@@ -74,11 +64,12 @@ struct Kernel {
 }
 
 impl ProgramDevice {
-    pub(crate) fn new(chip: &'static dyn Arch, runtime: &'static str, mode: Mode) -> Arc<Self> {
+    pub(crate) fn new(chip: &'static dyn Arch, runtime: &str, mode: Mode) -> Arc<Self> {
+        let programs = device_programs::build(chip.name(), runtime).unwrap_or_else(|error| panic!("{error}"));
         Arc::new(Self {
             chip,
             mode,
-            entries: Arc::new(Entries::load(&programs(chip.name(), runtime))),
+            entries: Arc::new(Entries::load(&programs)),
             memory: HostMemory::default(),
             kernels: Mutex::default(),
             image: Mutex::default(),
