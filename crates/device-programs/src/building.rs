@@ -1,11 +1,13 @@
 //! Building device programs, for tests: each is this crate with features of its own, made by cargo.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// The programs of a device.
 #[derive(Clone)]
@@ -62,11 +64,24 @@ impl BuildError {
 
 /// Builds the programs for a chip (`a2a3`, `a5`) and a runtime (`host_build_graph`, `tensormap_and_ringbuffer`).
 ///
-/// What is built lies in the target directory, so that only what has changed is built again. Processes take turns.
+/// What is built lies in the target directory, so that only what has changed is built again; a process asks for it once.
+/// Processes take turns.
 ///
 /// # Errors
 /// [`BuildError`].
 pub fn build(arch: &str, runtime: &str) -> Result<Programs, BuildError> {
+    static BUILT: Mutex<BTreeMap<(String, String), Programs>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (arch.to_owned(), runtime.to_owned());
+    if let Some(programs) = built.get(&key) {
+        return Ok(programs.clone());
+    }
+    let programs = build_all(arch, runtime)?;
+    built.insert(key, programs.clone());
+    Ok(programs)
+}
+
+fn build_all(arch: &str, runtime: &str) -> Result<Programs, BuildError> {
     let workshop = workshop();
     std::fs::create_dir_all(&workshop).map_err(BuildError::io(format!("making {}", workshop.display())))?;
     let _turn = Turn::take(&workshop)?;
@@ -84,8 +99,9 @@ fn project() -> PathBuf {
 
 /// Apart from the target directory of whoever called us, which may be locked by a cargo that waits for us.
 fn workshop() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from);
-    target.join("device-programs")
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| OsString::from("target"));
+    // Of a path that is not absolute, cargo means the directory that it was started in.
+    project().join(target).join("device-programs")
 }
 
 /// Held while this process builds and copies: cargo gives the file of a `cdylib` no hash, so that programs overwrite

@@ -11,7 +11,7 @@ use host_build_graph::image::{Layout, Task};
 use task_interface::CoreType;
 
 use crate::aicore::{self, Core, CoreError, Entries, Identity, Launch, TaskSource};
-use crate::aicpu::{self, Aicpu, open_host_build_graph};
+use crate::aicpu::{self, Aicpu, HostBuildGraph};
 use crate::chip::{self, Chip, RegisterMap};
 use crate::memory::DeviceMemory;
 use crate::protocol::{LEFT, NO_TASK};
@@ -84,7 +84,7 @@ impl Machine {
     }
 
     fn aicpu(&self, budgets: aicpu::Budgets) -> Aicpu {
-        Aicpu::new(self.chip, open_host_build_graph, budgets)
+        Aicpu::new(self.chip, &HostBuildGraph, budgets)
     }
 
     fn execute(&self, aicpu: &Aicpu) -> i32 {
@@ -238,7 +238,7 @@ fn images_that_cannot_be_are_refused_by_every_thread_and_cores_are_let_go() {
 #[test]
 fn launches_without_arguments_or_image_are_refused() {
     let args = arch_a2a3::KernelArgs::zeroed();
-    let aicpu = Aicpu::new(&chip::A2A3, open_host_build_graph, short());
+    let aicpu = Aicpu::new(&chip::A2A3, &HostBuildGraph, short());
     for address in [0, (&raw const args).expose_provenance() as u64] {
         // SAFETY: either null, or arguments without an image.
         unsafe {

@@ -155,7 +155,8 @@ fn some_plan() -> Plan {
 fn random_graphs(mode: Mode) {
     for chip in CHIPS {
         let bench = Bench::new(chip, mode);
-        let mut runner = TestRunner::new(ProptestConfig::with_cases(12));
+        let mut runner =
+            TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) });
         let cases = (plans(), 1..=3i32, 1..=4i32);
         let checked = runner.run(&cases, |(plan, block_dim, threads)| {
             prop_assert_eq!(bench.run((block_dim, threads), &plan).unwrap(), plan.expected());

@@ -1,15 +1,19 @@
 use std::mem::offset_of;
 
 use host_build_graph::image::{self, Layout};
+use task_interface::trb::DispatchPayload;
 
 use crate::chip::{Chip, HandshakeWords};
 use crate::memory::DeviceMemory;
+use crate::word::load_u64;
 
 /// Where the AICPU program of a runtime puts what it tells a core to run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TaskSource {
     /// The token is the task's number.
     HostBuildGraph,
+    /// The token's last bit says which of the core's two payloads it is in.
+    TensormapAndRingbuffer,
 }
 
 /// What a core calls; addresses of device memory.
@@ -28,13 +32,13 @@ impl TaskSource {
     /// A token that there cannot be.
     ///
     /// # Safety
-    /// The image must be accessible.
+    /// The image and the core's payloads must be accessible.
     pub(crate) unsafe fn task(
         self,
         chip: &Chip,
         memory: DeviceMemory,
         runtime: u64,
-        _handshake: &HandshakeWords,
+        handshake: &HandshakeWords,
         token: u32,
     ) -> Result<Task, String> {
         match self {
@@ -45,6 +49,14 @@ impl TaskSource {
                 let entry = task + offset_of!(image::Task, function_bin_addr) as u64;
                 let entry = memory.read(entry).map_err(|error| error.to_string())?;
                 Ok(Task { entry, args: task + offset_of!(image::Task, args) as u64 })
+            }
+            Self::TensormapAndRingbuffer => {
+                // SAFETY: a word of the handshake, which is in the image.
+                let pair = unsafe { load_u64(handshake.task) };
+                let payload = pair.saturating_add(u64::from(token & 1) * size_of::<DispatchPayload>() as u64);
+                let entry = payload + offset_of!(DispatchPayload, function_bin_addr) as u64;
+                let entry = memory.read(entry).map_err(|error| error.to_string())?;
+                Ok(Task { entry, args: payload + DispatchPayload::ARGS_OFFSET })
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(crate) use program::{Open, open_host_build_graph};
+pub(crate) use program::{HostBuildGraph, Runtime, TensormapAndRingbuffer};
 use session::Session;
 
 use crate::chip::{Chip, ImageHead, LaunchArgs, RegisterMap};
@@ -44,7 +44,7 @@ impl Budgets {
 /// Runs are told apart by their images, so that devices of one process may share a loaded program.
 pub(crate) struct Aicpu {
     chip: &'static Chip,
-    open: Open,
+    runtime: &'static dyn Runtime,
     budgets: Budgets,
     runs: Mutex<Option<HashMap<u64, Arc<Run>>>>,
 }
@@ -63,8 +63,8 @@ struct Run {
 const FAILED: i32 = -1;
 
 impl Aicpu {
-    pub(crate) const fn new(chip: &'static Chip, open: Open, budgets: Budgets) -> Self {
-        Self { chip, open, budgets, runs: Mutex::new(None) }
+    pub(crate) const fn new(chip: &'static Chip, runtime: &'static dyn Runtime, budgets: Budgets) -> Self {
+        Self { chip, runtime, budgets, runs: Mutex::new(None) }
     }
 
     /// The entry `simpler_aicpu_init`, called once before each launch.
@@ -212,7 +212,8 @@ impl Aicpu {
         map: RegisterMap,
         head: ImageHead,
     ) -> Option<Session> {
-        let program = (self.open)(memory, self.chip, &head);
+        // SAFETY: as the caller promises.
+        let program = unsafe { self.runtime.open(memory, self.chip, &head) };
         // Without a program too: cores that have come must be told to leave.
         let payloads = |core| program.as_ref().map_or(0, |program| program.payloads(core));
         let registers = (map, run.args.registers);
@@ -224,7 +225,8 @@ impl Aicpu {
                 return Some(Session::new(head, links, program, run.started, self.budgets));
             }
             (Ok(mut program), Some(reason)) => {
-                program.close(Some(&reason));
+                program.fail(0, &reason);
+                program.close(FAILED);
                 reason
             }
             (Err(reason), _) => reason,

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, Topology};
 
-use super::Budgets;
-use super::program::Program;
+use super::program::{Closed, Program};
 use super::start::Links;
 use super::table::CoreTable;
+use super::{Budgets, FAILED};
 use crate::chip::ImageHead;
 use crate::patience::Patience;
 use crate::protocol::{LEFT, ended};
@@ -27,8 +27,8 @@ pub(super) struct Session {
     has_orchestration: bool,
     /// Until it has returned.
     orchestrates: AtomicBool,
-    /// Tasks that have ended.
-    completed: AtomicU64,
+    /// Grows whenever something ends.
+    progress: AtomicU64,
     over: AtomicBool,
 }
 
@@ -37,7 +37,7 @@ struct State {
     table: CoreTable,
     /// Grows whenever anything happens.
     activity: u64,
-    failure: Option<String>,
+    failed: bool,
     /// Threads that have not left.
     threads: u32,
 }
@@ -62,13 +62,13 @@ impl Session {
             has_orchestration: orchestration.is_some(),
             orchestrates: AtomicBool::new(orchestration.is_some()),
             orchestration: Mutex::new(orchestration),
-            completed: AtomicU64::new(0),
+            progress: AtomicU64::new(0),
             over: AtomicBool::new(false),
             state: Mutex::new(State {
                 program,
                 table: CoreTable::new(head.topology),
                 activity: 0,
-                failure: None,
+                failed: false,
                 threads: head.aicpu_threads,
             }),
             head,
@@ -87,12 +87,13 @@ impl Session {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Ends the run; the first failure counts.
-    fn fail(&self, state: &mut State, reason: String) {
+    /// Ends the run for what a thread has met; the first failure counts.
+    fn fail(&self, state: &mut State, thread: u32, reason: &str) {
         self.over.store(true, Ordering::Release);
-        if state.failure.is_none() {
+        if !state.failed {
             log::error!("{reason}");
-            state.failure = Some(reason);
+            state.failed = true;
+            state.program.fail(thread, reason);
         }
     }
 
@@ -112,7 +113,7 @@ impl Session {
             self.deal(own);
         });
         if catch_unwind(part).is_err() {
-            self.fail(&mut self.lock(), "the AICPU program has a bug; please report it".to_owned());
+            self.fail(&mut self.lock(), thread, "the AICPU program has a bug; please report it");
         }
         self.leave(own)
     }
@@ -134,35 +135,45 @@ impl Session {
                 let busy = state.table.any_busy();
                 let what =
                     busy.map_or("nothing runs".to_owned(), |(core, task)| format!("{core} has {task}"));
-                self.fail(&mut state, format!("nothing has happened for {:?}; {what}", self.budgets.idle));
+                let idle = self.budgets.idle;
+                self.fail(&mut state, own.thread, &format!("nothing has happened for {idle:?}; {what}"));
             }
         }
     }
 
     /// Looks after the thread's own cores and gives all idle ones something to do; the count of what has happened.
     fn step(&self, own: OwnCores) -> u64 {
-        let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(core)).collect();
+        let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(own, core)).collect();
         let mut state = self.lock();
         for core in finished {
             self.complete(&mut state, core);
         }
-        if state.program.machine().awaits_memory() {
-            let now = self.now();
-            state.program.machine().poll_memory(now);
-        }
-        self.dispatch(&mut state);
-        self.check_end(&mut state);
+        self.poll_memory(&mut state);
+        self.dispatch(own, &mut state);
+        self.check_end(own, &mut state);
         state.activity + state.program.machine().activity()
     }
 
+    fn poll_memory(&self, state: &mut State) {
+        let machine = state.program.machine();
+        if machine.awaits_memory() {
+            let before = machine.completed();
+            machine.poll_memory(self.now());
+            if machine.completed() > before {
+                self.progress.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
     /// The polling rule (`spec/device-abi.md`, section 2.6), with one task per core at a time.
-    fn has_ended(&self, core: CoreId) -> bool {
+    fn has_ended(&self, own: OwnCores, core: CoreId) -> bool {
         let index = core.0 as usize;
         let token = self.tokens[index].load(Ordering::Acquire);
         let Some(registers) = self.links.get(core).filter(|_| token != NO_TOKEN) else { return false };
         let cond = registers.cond.load();
         if cond == LEFT && !self.is_over() {
-            self.fail(&mut self.lock(), format!("{core} has left with a task; its kernel has failed"));
+            let reason = format!("{core} has left with a task; its kernel has failed");
+            self.fail(&mut self.lock(), own.thread, &reason);
         }
         cond == ended(token)
     }
@@ -173,17 +184,17 @@ impl Session {
         if let Some(task) = state.table.release(core, at) {
             state.program.machine().complete(task, core, at);
             state.activity += 1;
-            self.completed.store(state.program.machine().completed(), Ordering::Release);
+            self.progress.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn dispatch(&self, state: &mut State) {
+    fn dispatch(&self, own: OwnCores, state: &mut State) {
         while !self.is_over() {
             let State { program, table, .. } = &mut *state;
             let Some(dispatch) = program.machine().next(&*table) else { return };
             state.activity += 1;
             if let Err(reason) = self.start(state, &dispatch) {
-                self.fail(state, reason);
+                self.fail(state, own.thread, &reason);
             }
         }
     }
@@ -201,7 +212,7 @@ impl Session {
         Ok(())
     }
 
-    fn check_end(&self, state: &mut State) {
+    fn check_end(&self, own: OwnCores, state: &mut State) {
         if self.orchestrates.load(Ordering::Acquire) || !self.is_quiet(state) {
             return;
         }
@@ -209,7 +220,8 @@ impl Session {
             self.over.store(true, Ordering::Release);
         } else {
             let waiting = state.program.machine().waiting().len();
-            self.fail(state, format!("{waiting} task(s) wait, but nothing runs that they could wait for"));
+            let reason = format!("{waiting} task(s) wait, but nothing runs that they could wait for");
+            self.fail(state, own.thread, &reason);
         }
     }
 
@@ -223,8 +235,7 @@ impl Session {
 
     /// Stops cores; the last thread also ends the program.
     fn leave(&self, own: OwnCores) -> i32 {
-        let failed = self.lock().failure.is_some();
-        let stopped = if failed {
+        let stopped = if self.lock().failed {
             // A thread that never came has cores too.
             self.links.stop((0..self.head.topology.cores()).map(CoreId), &self.budgets)
         } else {
@@ -232,15 +243,15 @@ impl Session {
         };
         let mut state = self.lock();
         if !stopped {
-            self.fail(&mut state, "cores do not leave".to_owned());
+            self.fail(&mut state, own.thread, "cores do not leave");
         }
+        let rc = if state.failed { FAILED } else { 0 };
         state.threads = state.threads.saturating_sub(1);
-        let State { program, failure, threads, .. } = &mut *state;
-        let status = if *threads == 0 { program.close(failure.as_deref()) } else { 0 };
-        match (status, &failure) {
-            (0, Some(_)) => -1,
-            (status, _) => status,
+        if state.threads > 0 {
+            return rc;
         }
+        let program = std::mem::replace(&mut state.program, Box::new(Closed::new()));
+        program.close(rc)
     }
 }
 
@@ -274,7 +285,7 @@ impl ChipView for Orchestrating<'_> {
     }
 
     fn progress(&self) -> u64 {
-        self.session.completed.load(Ordering::Acquire)
+        self.session.progress.load(Ordering::Acquire)
     }
 
     fn wait_beyond(&self, seen: u64) -> bool {
@@ -293,8 +304,8 @@ impl ChipView for Orchestrating<'_> {
                 last = activity;
                 patience.renew();
             } else if !patience.wait() {
-                let reason = "nothing has happened that the orchestration could wait for".to_owned();
-                self.session.fail(&mut self.session.lock(), reason);
+                let reason = "nothing has happened that the orchestration could wait for";
+                self.session.fail(&mut self.session.lock(), self.own.thread, reason);
             }
         }
     }

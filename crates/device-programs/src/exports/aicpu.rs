@@ -3,11 +3,11 @@
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::selection::{CHIP, OPEN};
+use super::selection::{CHIP, RUNTIME};
 use super::{address, guarded};
 use crate::aicpu::{Aicpu, Budgets};
 
-static AICPU: Aicpu = Aicpu::new(CHIP, OPEN, Budgets::USUAL);
+static AICPU: Aicpu = Aicpu::new(CHIP, RUNTIME, Budgets::USUAL);
 
 /// Called by one thread before each launch.
 ///

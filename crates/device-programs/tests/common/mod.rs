@@ -5,10 +5,9 @@ mod launch;
 mod memory;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use device_programs::Programs;
 use device_runner::{
     Arch, DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceRunner, DeviceUsage, GlobalMemory,
     KernelHandle, KernelSource, Launch, RuntimeVariant,
@@ -29,15 +28,6 @@ pub(crate) enum Mode {
     Onboard,
     /// As the contract's simulator does it (`spec/device-abi.md`, section 7.2).
     Simulated,
-}
-
-/// The programs of a chip and a runtime, built once per process.
-pub(crate) fn programs(arch: &'static str, runtime: &'static str) -> Programs {
-    type Built = HashMap<(&'static str, &'static str), Programs>;
-    static BUILT: LazyLock<Mutex<Built>> = LazyLock::new(Mutex::default);
-    let mut built = BUILT.lock().unwrap();
-    let build = || device_programs::build(arch, runtime).unwrap_or_else(|error| panic!("{error}"));
-    built.entry((arch, runtime)).or_insert_with(build).clone()
 }
 
 /// A kernel from C++, compiled.
@@ -66,18 +56,20 @@ pub(crate) struct ProgramDevice {
     pub(crate) registers: Mutex<Option<Registers>>,
 }
 
+/// A kernel's image in device memory, and its code where it is loaded for the device.
 #[derive(Debug)]
-enum Kernel {
-    Image(DevPtr),
-    Loaded(SharedObject),
+struct Kernel {
+    entry: u64,
+    _loaded: Option<SharedObject>,
 }
 
 impl ProgramDevice {
-    pub(crate) fn new(chip: &'static dyn Arch, runtime: &'static str, mode: Mode) -> Arc<Self> {
+    pub(crate) fn new(chip: &'static dyn Arch, runtime: &str, mode: Mode) -> Arc<Self> {
+        let programs = device_programs::build(chip.name(), runtime).unwrap_or_else(|error| panic!("{error}"));
         Arc::new(Self {
             chip,
             mode,
-            entries: Arc::new(Entries::load(&programs(chip.name(), runtime))),
+            entries: Arc::new(Entries::load(&programs)),
             memory: HostMemory::default(),
             kernels: Mutex::default(),
             image: Mutex::default(),
@@ -126,27 +118,22 @@ impl Device for ProgramDevice {
 
     fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
         let KernelSource::Object(bytes) = source else { panic!("only compiled kernels") };
-        let (handle, kernel) = match self.mode {
-            Mode::Onboard => {
-                let mut callable = CoreCallable::encode(&[], bytes).unwrap();
-                let header = self.memory.alloc(callable.as_bytes().len());
-                callable.set_resolved_addr(self.kernel_entry(KernelHandle(header.addr())));
-                self.memory.copy_to_device(header, callable.as_bytes())?;
-                (header.addr(), Kernel::Image(header))
-            }
-            Mode::Simulated => {
-                let object = SharedObject::load(name, bytes).unwrap();
-                (object.symbol_address("kernel_entry").unwrap().as_u64(), Kernel::Loaded(object))
-            }
-        };
-        self.kernels.lock().unwrap().insert(KernelHandle(handle), kernel);
-        Ok(KernelHandle(handle))
+        let mut callable = CoreCallable::encode(&[], bytes).unwrap();
+        let header = self.memory.alloc(callable.as_bytes().len());
+        let loaded = (self.mode == Mode::Simulated).then(|| SharedObject::load(name, bytes).unwrap());
+        let entry = loaded
+            .as_ref()
+            .map_or(header.addr() + 128, |object| object.symbol_address("kernel_entry").unwrap().as_u64());
+        callable.set_resolved_addr(entry);
+        self.memory.copy_to_device(header, callable.as_bytes())?;
+        let handle = KernelHandle(header.addr());
+        self.kernels.lock().unwrap().insert(handle, Kernel { entry, _loaded: loaded });
+        Ok(handle)
     }
 
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
-        if let Some(Kernel::Image(header)) = self.kernels.lock().unwrap().remove(&handle) {
-            self.memory.free(header);
-        }
+        self.kernels.lock().unwrap().remove(&handle).expect("a registered kernel");
+        self.memory.free(DevPtr::new(handle.0));
         Ok(())
     }
 
@@ -155,10 +142,7 @@ impl Device for ProgramDevice {
     }
 
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
-        match self.mode {
-            Mode::Onboard => kernel.0 + 128,
-            Mode::Simulated => kernel.0,
-        }
+        self.kernels.lock().unwrap()[&kernel].entry
     }
 
     fn launch(&self, mut launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
