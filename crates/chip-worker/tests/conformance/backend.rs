@@ -21,13 +21,7 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) fn all() -> Vec<Self> {
         let platforms = Platform::ALL.into_iter().filter(|platform| platform.is_available());
-        let all = platforms.flat_map(|platform| RuntimeKind::ALL.map(|runtime| Self { platform, runtime }));
-        all.filter(|backend| backend.has_programs()).collect()
-    }
-
-    /// Whether there are device programs for it, which on hardware are needed.
-    fn has_programs(self) -> bool {
-        self.platform.is_simulated() || self.runtime == RuntimeKind::HostBuildGraph
+        platforms.flat_map(|platform| RuntimeKind::ALL.map(|runtime| Self { platform, runtime })).collect()
     }
 
     pub(crate) fn name(self) -> String {
