@@ -135,6 +135,10 @@ impl Device for OnboardDevice {
         Ok(Box::new(launch(&self.inner, what)?))
     }
 
+    fn recover(&self) -> Result<(), DeviceError> {
+        self.inner.recover()
+    }
+
     fn reset(&self) -> Result<(), DeviceError> {
         self.inner.reset()?;
         lock(&self.kernels).clear();

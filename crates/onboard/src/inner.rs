@@ -149,6 +149,30 @@ impl Inner {
         error.during(step)
     }
 
+    /// Makes a device usable whose program has ended a launch with an error, and nothing else has happened.
+    pub(crate) fn recover(&self) -> Result<(), DeviceError> {
+        const STEP: &str = "going on after a lost launch";
+        self.attach().map_err(|error| self.fail(STEP, error))?;
+        let mut life = lock(&self.life);
+        let session = match life.session.take().map(Arc::try_unwrap) {
+            Some(Ok(session)) if session.has_ended_by_itself() => session,
+            Some(Ok(session)) => {
+                life.session = Some(Arc::new(session));
+                return self.check_usable();
+            }
+            Some(Err(session)) => {
+                life.session = Some(session);
+                return Err(DeviceError::Busy);
+            }
+            None => return self.check_usable(),
+        };
+        let renewed = session.renew_lanes(&self.hal, &mut life.left);
+        let session = renewed.map_err(|error| self.fail(STEP, error.into()))?;
+        life.session = Some(Arc::new(session));
+        *lock(&self.lost) = None;
+        Ok(())
+    }
+
     /// Gives everything back. After an error the rest can be given back later.
     pub(crate) fn reset(&self) -> Result<(), DeviceError> {
         let mut life = lock(&self.life);

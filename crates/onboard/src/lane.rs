@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use hal_sys::{Hal, HalError, Stream};
+use hal_sys::{Code, Hal, HalError, Stream};
 
 use crate::sync::lock;
 
@@ -18,8 +18,8 @@ enum LaneState {
     Idle,
     /// Work is on it that was not seen to end.
     Busy,
-    /// It has reported an error. Waiting for it again would wedge the device; only its destruction sees the end.
-    Failed,
+    /// It has reported this error. Waiting for it again would wedge the device; only its destruction sees the end.
+    Failed(Option<Code>),
 }
 
 impl Lane {
@@ -53,7 +53,7 @@ impl Lane {
         match &result {
             Ok(()) => *state = LaneState::Idle,
             Err(error) if is_timeout(error) => {}
-            Err(_) => *state = LaneState::Failed,
+            Err(error) => *state = LaneState::Failed(error.code()),
         }
         result
     }
@@ -61,6 +61,11 @@ impl Lane {
     /// Whether nothing is on it for sure.
     pub(crate) fn is_idle(&self) -> bool {
         *lock(&self.state) == LaneState::Idle
+    }
+
+    /// Whether it has reported that a program on the AICPU ended with an error.
+    pub(crate) fn has_aicpu_exception(&self) -> bool {
+        *lock(&self.state) == LaneState::Failed(Some(AICPU_EXCEPTION))
     }
 
     /// Whether work is on it that was not seen to end.
@@ -72,6 +77,9 @@ impl Lane {
         self.stream
     }
 }
+
+/// What a stream reports whose AICPU function did not return 0, among other things.
+const AICPU_EXCEPTION: Code = Code::acl(507_018);
 
 /// Number of the code that says so.
 const STREAM_SYNC_TIMEOUT: i32 = 507_046;

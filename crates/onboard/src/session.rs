@@ -120,6 +120,29 @@ impl Session {
         self.lanes().into_iter().any(|(_, lane)| lane.is_busy())
     }
 
+    /// Whether its last launch has ended on both streams, and nothing but the AICPU program has failed.
+    pub(crate) fn has_ended_by_itself(&self) -> bool {
+        self.aicpu.has_aicpu_exception() && self.aicore.is_idle()
+    }
+
+    /// Puts new streams in the place of those that have served; `left` gets what cannot be used any more.
+    pub(crate) fn renew_lanes(mut self, hal: &Hal, left: &mut Holdings) -> Result<Self, HalError> {
+        let renewed = Lane::create(hal).and_then(|aicpu| {
+            left.lanes.push(std::mem::replace(&mut self.aicpu, aicpu));
+            left.lanes.push(std::mem::replace(&mut self.aicore, Lane::create(hal)?));
+            left.give_back(hal)
+        });
+        match renewed {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                let Holdings { lanes, program, kernels } = self.into_holdings();
+                left.lanes.extend(lanes);
+                (left.program, left.kernels) = (program, kernels);
+                Err(error)
+            }
+        }
+    }
+
     /// Both streams, with what messages call them.
     pub(crate) fn lanes(&self) -> [(&'static str, &Lane); 2] {
         [("AICPU", &self.aicpu), ("AICore", &self.aicore)]

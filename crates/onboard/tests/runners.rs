@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 
 use common::{Bench, CHIPS, Plan, runner};
-use device_runner::{DeviceError, RunnerError};
-use soft_cann::{Chip, Rule};
+use device_runner::{DeviceError, DeviceRunner, RunnerError, VariantError};
+use soft_cann::{Chip, LeakReport, Rule};
 use task_interface::{CallConfig, ChipStorageTaskArgs};
 
 #[test]
@@ -85,4 +85,65 @@ fn a_run_that_loses_the_device_ends_the_runner_and_not_the_next_one() {
         bench.assert_works();
         bench.assert_clean();
     }
+}
+
+/// Runs once and expects that status; whether the runner can go on.
+fn fails_with_status(runner: &Arc<DeviceRunner>, status: i32) -> bool {
+    let id = runner.find(0).unwrap_or_else(|_| runner.register(None, &runner::callable()).unwrap());
+    let run = || runner.run(id, &ChipStorageTaskArgs::new(), &CallConfig::default()).unwrap_err();
+    let error = run();
+    assert!(
+        matches!(&error, RunnerError::Variant(VariantError::Status { code, .. }) if *code == status),
+        "{error}"
+    );
+    !matches!(run(), RunnerError::Device(DeviceError::Unusable { .. }))
+}
+
+#[test]
+fn a_program_that_says_why_it_ended_costs_only_its_streams() {
+    for of in CHIPS {
+        let bench = Bench::new(of);
+        let plan = Plan { returned: 7, ..Plan::default() };
+        let knowing = runner::knowing(&bench, plan, -7);
+        for _ in 0..3 {
+            assert!(fails_with_status(&knowing, -7));
+        }
+        assert_eq!(bench.lease.calls("rtStreamCreate"), 2 + 2 * 6, "an errored stream is never used again");
+        assert_eq!(bench.lease.calls("rtRegisterAllKernel"), 1);
+        knowing.finalize().unwrap();
+        assert!(knowing.report().is_zero(), "{}", knowing.report());
+        bench.assert_clean();
+    }
+}
+
+#[test]
+fn whatever_else_fails_besides_the_program_keeps_the_device_lost() {
+    let synchronize = "aclrtSynchronizeStreamWithTimeout";
+    // The cores as well, another code, no new streams, and old ones that do not go.
+    for rule in [
+        Rule::fail(synchronize).nth(2).code(507_015),
+        Rule::fail(synchronize).nth(1).code(507_899),
+        Rule::cascade(),
+        Rule::fail("rtStreamCreate").nth(2).code(207_008),
+        Rule::fail("rtStreamDestroy").nth(1).code(107_003),
+    ] {
+        let bench = Bench::new(Chip::A2a3);
+        let knowing = runner::knowing(&bench, Plan { returned: 7, ..Plan::default() }, -7);
+        let left = if rule == Rule::fail("rtStreamDestroy").nth(1).code(107_003) { 1 } else { 0 };
+        bench.lease.inject(rule.clone());
+        assert!(!fails_with_status(&knowing, -7), "{rule:?}");
+        bench.lease.clear_rules();
+        knowing.finalize().unwrap();
+        assert!(knowing.report().is_zero(), "{}", knowing.report());
+        assert_eq!(bench.lease.leaks(), LeakReport { streams: left, ..LeakReport::default() }, "{rule:?}");
+        assert_eq!(bench.lease.violations(), [], "{rule:?}");
+        bench.assert_works();
+    }
+    let bench = Bench::impatient(Chip::A2a3);
+    let knowing = runner::knowing(&bench, Plan::default(), -7);
+    bench.lease.inject(Rule::aicpu_hang("simpler_aicpu_exec"));
+    assert!(!fails_with_status(&knowing, -7), "it has not ended");
+    bench.lease.clear_rules();
+    knowing.finalize().unwrap();
+    bench.assert_clean();
 }

@@ -413,6 +413,11 @@ impl Device for FaultyDevice {
         Ok(Box::new(FaultyRun { run: Some(run), failed: None, shared: Arc::clone(&self.shared) }))
     }
 
+    fn recover(&self) -> Result<(), DeviceError> {
+        self.shared.enter("recover")?;
+        self.inner.recover()
+    }
+
     fn reset(&self) -> Result<(), DeviceError> {
         self.shared.enter("reset")?;
         self.inner.reset()?;

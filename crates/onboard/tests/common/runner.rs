@@ -14,7 +14,14 @@ use super::{Bench, Plan, chip, image_words};
 /// A runner that is closed by its drop, if not before.
 pub fn runner(bench: &Bench, plan: Plan) -> Result<Arc<DeviceRunner>, RunnerError> {
     let device = Arc::new(bench.open()?);
-    DeviceRunner::attach(chip(bench.lease.chip()), Box::new(Variant(plan)), device)
+    DeviceRunner::attach(chip(bench.lease.chip()), Box::new(Variant { plan, status: None }), device)
+}
+
+/// A runner whose variant says that the device's program has ended with this status, whenever a launch fails.
+pub fn knowing(bench: &Bench, plan: Plan, status: i32) -> Arc<DeviceRunner> {
+    let device = Arc::new(bench.open().unwrap());
+    let variant = Box::new(Variant { plan, status: Some(status) });
+    DeviceRunner::attach(chip(bench.lease.chip()), variant, device).unwrap()
 }
 
 /// A callable with a kernel, so that an image of it goes to the device.
@@ -46,7 +53,10 @@ fn live(runner: &Arc<DeviceRunner>, plan: Plan) -> Result<(), RunnerError> {
 }
 
 #[derive(Debug)]
-struct Variant(Plan);
+struct Variant {
+    plan: Plan,
+    status: Option<i32>,
+}
 
 impl RuntimeVariant for Variant {
     fn name(&self) -> &'static str {
@@ -59,12 +69,15 @@ impl RuntimeVariant for Variant {
 
     fn open(&self, _: &OrchestrationSource, for_image: bool) -> Result<Box<dyn Orchestration>, VariantError> {
         assert!(for_image);
-        Ok(Box::new(Graph(self.0)))
+        Ok(Box::new(Graph { plan: self.plan, status: self.status }))
     }
 }
 
 #[derive(Debug)]
-struct Graph(Plan);
+struct Graph {
+    plan: Plan,
+    status: Option<i32>,
+}
 
 impl Orchestration for Graph {
     fn loaded_on_host(&self) -> bool {
@@ -84,8 +97,8 @@ impl Orchestration for Graph {
         let kernel = context.kernels.kernels()[0].handle;
         assert_eq!(target.kernel_entry(kernel), kernel.0 + 128);
         let report = context.memory.alloc(128)?;
-        let plan = Plan { block_dim: context.topology.block_dim(), ..self.0 };
-        Ok(Box::new(Bound { memory: Arc::clone(context.memory), report, plan }))
+        let plan = Plan { block_dim: context.topology.block_dim(), ..self.plan };
+        Ok(Box::new(Bound { memory: Arc::clone(context.memory), report, plan, status: self.status }))
     }
 }
 
@@ -94,12 +107,17 @@ struct Bound {
     memory: Arc<Memory>,
     report: DevBuffer,
     plan: Plan,
+    status: Option<i32>,
 }
 
 impl BoundRun for Bound {
     fn take_program(&mut self) -> Box<dyn DeviceProgram> {
         let words = image_words(self.report.ptr(), self.plan);
         Box::new(ImageProgram::new(DeviceImage { bytes: 4096, parts: vec![(0, words)] }))
+    }
+
+    fn diagnose(&self) -> Option<VariantError> {
+        self.status.map(|code| VariantError::Status { code, text: "on purpose".to_owned() })
     }
 
     fn finish(self: Box<Self>, _program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
