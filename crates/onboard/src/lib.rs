@@ -18,6 +18,9 @@
 //! Both streams are waited for even if the first one fails, and a stream that has reported an error is never waited
 //! for again, as that wedges real devices. The device then counts as lost: nothing is launched any more, and memory is
 //! kept until [`reset`](device_runner::Device::reset) has seen the work end, or has taken the device away from it.
+//!
+//! One case is milder: where nothing but the AICPU program has failed, and the variant knows from device memory why,
+//! [`recover`](device_runner::Device::recover) puts two new streams in the place of the old ones, and runs go on.
 #![forbid(unsafe_code)]
 
 mod aicpu;
