@@ -12,6 +12,7 @@ mod bench;
 mod bindings;
 mod build_all;
 mod doctor;
+mod report;
 mod st;
 
 const HELP: &str = "\
@@ -21,6 +22,7 @@ Commands:
   st         run the scenes and check their results
   bench      measure the simulated chips
   build-all  build the libraries for clients of the C API
+  report     check and show what a run's diagnostics recorded
   doctor     tell what this machine has, and what is missing for which platform
   bindings   make the declarations of the calls to CANN from their header
   help       show this text
@@ -53,6 +55,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Value(command)) if command == "st" => st::run(parser),
         Some(Value(command)) if command == "bench" => bench::run(parser),
         Some(Value(command)) if command == "build-all" => build_all::run(parser),
+        Some(Value(command)) if command == "report" => report::run(parser),
         Some(Value(command)) if command == "doctor" => doctor::run(parser),
         Some(Value(command)) if command == "bindings" => bindings::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),
