@@ -97,8 +97,8 @@ impl Key {
 
 /// Which headers the files of a scene see.
 fn headers(scene: &Scene, platform: Platform) -> (Runtime, Arch) {
-    match (scene.runtime, platform) {
-        (RuntimeKind::TensormapAndRingbuffer, Platform::A5Sim) => (Runtime::TensormapAndRingbuffer, Arch::A5),
+    match (scene.runtime, platform.folders().0) {
+        (RuntimeKind::TensormapAndRingbuffer, "a5") => (Runtime::TensormapAndRingbuffer, Arch::A5),
         (RuntimeKind::TensormapAndRingbuffer, _) => (Runtime::TensormapAndRingbuffer, Arch::A2a3),
         // One object does for both chips: these headers do not know them.
         _ => (Runtime::HostBuildGraph, Arch::A2a3),

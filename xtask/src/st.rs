@@ -110,8 +110,11 @@ impl Options {
                 other => return Err(text(other.unexpected())),
             }
         }
+        if let Some(platform) = options.platforms.iter().find(|platform| !platform.is_simulated()) {
+            return Err(format!("{platform} is a chip on hardware; scenes run on a2a3sim and a5sim"));
+        }
         if options.platforms.is_empty() {
-            options.platforms = Platform::ALL.to_vec();
+            options.platforms = Platform::SIMULATED.to_vec();
         }
         if options.runtimes.is_empty() {
             options.runtimes = RuntimeKind::ALL.to_vec();
