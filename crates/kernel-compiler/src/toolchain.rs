@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::command::shell_line;
@@ -18,6 +19,8 @@ use crate::settings::{Env, Setting, variable};
 const NAMES: [&str; 3] = ["g++", "clang++", "c++"];
 /// For questions to the compiler, as opposed to work.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// They are answered at once, so nobody cancels them.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
@@ -51,7 +54,7 @@ impl Toolchain {
             command: shell_line(None, command_words(&program, &prefix)),
             reason,
         };
-        let finished = process::run(&mut command, &scratch.join("version"), ANSWER_LIMIT)
+        let finished = process::run(&mut command, &scratch.join("version"), ANSWER_LIMIT, &NEVER)
             .map_err(|error| unusable(error.to_string()))?;
         match finished.status {
             Some(status) if status.success() => {}
@@ -100,7 +103,7 @@ impl Toolchain {
             let mut command = Command::new(&self.program);
             command.args(&self.prefix).args([self.cxx23(), "-x", "c++", "-E"]).arg(&source);
             command.env("TMPDIR", scratch.path());
-            match process::run(&mut command, &scratch.join("bfloat16.out"), ANSWER_LIMIT) {
+            match process::run(&mut command, &scratch.join("bfloat16.out"), ANSWER_LIMIT, &NEVER) {
                 Ok(done) => {
                     let ok = done.status.is_some_and(|status| status.success());
                     ok && done.output.lines().any(|line| line.trim() == "simpler_bfloat16_present")
