@@ -21,7 +21,7 @@ impl Session<'_> {
         let (done, total) = (self.done(), self.items.len());
         let mut line = format!("[{device}] [{done}/{total}] {word}: {name} ({:.1}s)", last.seconds);
         let (number, most) = (record.attempts.len(), 1 + self.options.retries as usize);
-        if number > 1 || (!last.is_good() && most > 1) {
+        if (number > 1 || (!last.is_good() && most > 1)) && !record.unforgiven {
             let _ = write!(line, " attempt {number} of {}", most.max(number));
         }
         if let Some(root) =

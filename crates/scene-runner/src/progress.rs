@@ -177,7 +177,7 @@ mod tests {
         let whole =
             "[##########----------] 5/10, 2 failed  dev0 vector_example/1/a5sim 0.3s  dev1 bgemm/ä/a5sim";
         assert_eq!(bar.text(200), whole);
-        assert_eq!(bar.text(40), "[##########----------] 5/10, 2 failed...");
+        assert_eq!(bar.text(40), "[##########----------] 5/10, 2 faile...");
         for width in 0..100 {
             assert!(bar.text(width).chars().count() <= width.saturating_sub(1), "{width}");
         }

@@ -173,7 +173,8 @@ impl Report {
         for scene in unbuilt {
             let entries = self.of(|verdict| verdict == Verdict::NotBuilt);
             let count = entries.filter(|entry| entry.scene == scene).count();
-            let _ = writeln!(text, "  FAIL: {scene} does not compile ({count} cases)");
+            let plural = if count == 1 { "" } else { "s" };
+            let _ = writeln!(text, "  FAIL: {scene} does not compile ({count} case{plural})");
             let _ = writeln!(text, "    {} --exact {}", self.command, quoted(scene));
         }
     }

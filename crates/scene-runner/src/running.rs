@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use scene::Objects;
@@ -35,9 +36,11 @@ pub(crate) struct Flight {
     pub(crate) device: u32,
     pub(crate) alone: bool,
     pub(crate) pto_isa: Option<PathBuf>,
-    pub(crate) since: Instant,
+    /// How long it ran, as soon as that is over.
+    pub(crate) seconds: f64,
     /// The last lines that its process printed.
     pub(crate) printed: Vec<String>,
+    since: Instant,
     thread: i32,
 }
 
@@ -138,28 +141,29 @@ impl Session<'_> {
             self.stopped = Some(Stopped::TotalTimeout);
         }
         if let Some(stopped) = self.stopped {
-            watched.process.kill()?;
+            watched.kill()?;
             for flight in std::mem::take(&mut watched.flights) {
                 let attempt = self.attempt(End::Interrupted, &flight, job.alone, Some(stopped.text()));
                 self.end(watched, &flight, attempt, job)?;
             }
             return Ok(Some(Ending::Killed));
         }
-        let late = |flight: &Flight| flight.since.elapsed() >= self.options.timeout;
-        if !watched.flights.iter().any(late) {
+        let limit = self.options.timeout;
+        let is_late = |flight: &&Flight| flight.since.elapsed() >= limit;
+        let late: Vec<usize> = watched.flights.iter().filter(is_late).map(|flight| flight.item).collect();
+        if late.is_empty() {
             return Ok(None);
         }
-        let (late, others): (Vec<Flight>, Vec<Flight>) =
-            std::mem::take(&mut watched.flights).into_iter().partition(late);
-        drop(others);
-        let limit = self.options.timeout.as_secs_f64();
-        let stalls: Vec<String> =
-            late.iter().map(|flight| probe::describe(watched.process.id(), flight.thread)).collect();
-        watched.process.kill()?;
-        for (flight, stall) in late.iter().zip(stalls) {
-            let text = format!("it did not end within {limit} s: {stall}");
-            let attempt = self.attempt(End::TimedOut, flight, job.alone, Some(text));
-            self.end(watched, flight, attempt, job)?;
+        let stall = |flight: &Flight| probe::describe(watched.process.id(), flight.thread);
+        let stalls: Vec<String> = watched.flights.iter().map(stall).collect();
+        watched.kill()?;
+        // The others begin anew in the next process.
+        for (flight, stall) in std::mem::take(&mut watched.flights).iter().zip(stalls) {
+            if late.contains(&flight.item) {
+                let text = format!("it did not end within {} s: {stall}", limit.as_secs_f64());
+                let attempt = self.attempt(End::TimedOut, flight, job.alone, Some(text));
+                self.end(watched, flight, attempt, job)?;
+            }
         }
         Ok(Some(Ending::Killed))
     }
@@ -241,6 +245,7 @@ impl Session<'_> {
                     alone: job.alone,
                     pto_isa: job.pto_isa.map(Path::to_owned),
                     since: Instant::now(),
+                    seconds: 0.0,
                     printed: Vec::new(),
                 });
             }
@@ -285,7 +290,7 @@ impl Session<'_> {
     /// The process is gone, or should be.
     fn conclude(&mut self, mut watched: Watched) -> Result<Ending, Error> {
         let went_by_itself = watched.process.ended()?.is_some();
-        let status = watched.process.kill()?;
+        let status = watched.kill()?;
         let how = match &watched.nonsense {
             Some(nonsense) => format!("sent something that is no result ({nonsense})"),
             None if went_by_itself => how(status),
@@ -307,6 +312,13 @@ impl Session<'_> {
 }
 
 impl Watched {
+    fn kill(&mut self) -> io::Result<ExitStatus> {
+        for flight in &mut self.flights {
+            flight.seconds = flight.since.elapsed().as_secs_f64();
+        }
+        self.process.kill()
+    }
+
     /// Whatever comes from it now is not to be trusted.
     fn talks_nonsense(&mut self, what: &str) {
         self.nonsense.get_or_insert_with(|| what.to_owned());

@@ -260,7 +260,7 @@ impl<'a> Session<'a> {
         for flight in flights {
             if !found {
                 let text = format!("its process {how} while {names} ran; none of them does that alone");
-                let attempt = self.attempt(End::Interrupted, flight, false, Some(text));
+                let attempt = self.attempt(End::Crashed, flight, false, Some(text));
                 let record = &mut self.records[flight.item];
                 record.attempts.insert(0, attempt);
                 record.unforgiven = self.options.retries == 0;
@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
             end,
             device: Some(flight.device),
             alone,
-            seconds: flight.since.elapsed().as_secs_f64(),
+            seconds: flight.seconds,
             text,
             printed: Vec::new(),
             pto_isa: self.tree(None),
