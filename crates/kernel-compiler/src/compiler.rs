@@ -120,7 +120,7 @@ impl Builder {
         let pto_isa = self.pto_isa(env)?;
         let home = Home::new(&self.cache, env)?;
         let scratch = home.scratch()?;
-        let toolchain = Toolchain::find(self.compiler.as_deref(), env, &scratch)?;
+        let toolchain = Toolchain::find(self.compiler.as_deref(), env, &scratch, &self.cancelled)?;
         let headers =
             headers::materialise(home.path(), scratch.path()).map_err(|source| home.unusable(source))?;
         let include_dirs = self.include_dirs.iter().map(|dir| checked_dir(dir)).collect::<Result<_, _>>()?;
@@ -354,7 +354,7 @@ impl KernelCompiler {
     /// Refuses a kernel that PTO-ISA would compute in the wrong precision, see the crate's documentation.
     fn check_bfloat16(&self, job: &Job<'_>, scratch: &Scratch) -> Result<(), CompileError> {
         let kernel = matches!(job.source.unit, Unit::Kernel { .. });
-        if !kernel || self.toolchain.has_bfloat16(scratch) {
+        if !kernel || self.toolchain.has_bfloat16(scratch, &self.cancelled) {
             return Ok(());
         }
         let output = scratch.join("preprocessed");

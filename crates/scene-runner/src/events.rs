@@ -1,7 +1,7 @@
 //! Everything that a runner waits for, in one queue.
 
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -12,8 +12,8 @@ use signal_hook::iterator::{Handle, Signals};
 pub(crate) enum Event {
     /// Somebody wants this to end.
     Signal(i32),
-    /// The compiler threads are done.
-    Compiled,
+    /// Work on another thread is done.
+    Worked,
     /// A line of results of the process with this number.
     Result(u64, Vec<u8>),
     /// A line that the process, or code in it, has printed.
@@ -61,11 +61,8 @@ impl Events {
 
     /// The next event, if one comes in time.
     pub(crate) fn next(&self, within: Duration) -> Option<Event> {
-        match self.receiver.recv_timeout(within) {
-            Ok(event) => Some(event),
-            // Disconnected cannot be: a sender is in here.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // Never without senders: one is in here.
+        self.receiver.recv_timeout(within).ok()
     }
 
     /// Reads results of process `number` until there are no more.

@@ -29,11 +29,8 @@ impl Session<'_> {
         {
             let _ = write!(line, " with PTO-ISA at {}", root.display());
         }
-        match (&last.text, verdict) {
-            (Some(text), Verdict::Passed | Verdict::Flaky | Verdict::LeftOut) => {
-                let _ = write!(line, " {text}");
-            }
-            _ => {}
+        if let Some(text) = last.text.as_ref().filter(|_| !verdict.is_bad()) {
+            let _ = write!(line, " {text}");
         }
         if self.options.verbose {
             line.push_str(&measured(last));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -164,8 +164,8 @@ impl Options {
             "total-timeout" => self.total_timeout = Some(seconds(name, &value(parser)?)?),
             "tree" => self.set_way(Way::Tree(path(parser)?))?,
             "retry-pto-isa" => self.retry_pto_isa = Some(path(parser)?),
-            "json" => self.json = Some(report_file(path(parser)?)?),
-            "junit" => self.junit = Some(report_file(path(parser)?)?),
+            "json" => self.json = Some(report_file(&path(parser)?)?),
+            "junit" => self.junit = Some(report_file(&path(parser)?)?),
             _ => return Err(format!("invalid option '--{name}'")),
         }
         Ok(())
@@ -262,8 +262,8 @@ fn seconds(option: &str, value: &str) -> Result<Duration, String> {
 }
 
 /// Reports are written at the end; that they cannot be is told at the beginning.
-fn report_file(path: PathBuf) -> Result<PathBuf, String> {
-    let absolute = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn report_file(path: &Path) -> Result<PathBuf, String> {
+    let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if !absolute.parent().is_some_and(|folder| folder.is_dir()) || absolute.is_dir() {
         return Err(format!("{} cannot be written: its folder does not exist, or it is one", path.display()));
     }

@@ -302,7 +302,8 @@ impl Session<'_> {
             flights.iter_mut().for_each(|flight| flight.printed.clone_from(&printed));
             return Ok(Ending::Died { how, flights });
         }
-        if !watched.tainted && !(went_by_itself && status.success()) {
+        let well = went_by_itself && status.success();
+        if !watched.tainted && !well {
             let text = format!("a process {how} after all its cases had ended");
             self.progress.line(&text)?;
             self.problems.push(text);

@@ -116,29 +116,21 @@ impl<'a> Session<'a> {
         if let Some(root) = pto_isa {
             compiler = compiler.pto_isa_root(root);
         }
-        let compiler = compiler.build()?;
+        let nothing = AtomicUsize::new(0);
+        let Some(compiler) = self.watch(&cancelled, &nothing, count, || compiler.build())? else {
+            return Ok(None);
+        };
+        let compiler = compiler?;
         let with = pto_isa.map_or_else(String::new, |root| format!(" and the PTO-ISA at {}", root.display()));
         self.progress.line(&format!(
             "compiling {count} C++ sources with {}{with}, unless the kernel cache has them ...",
             compiler.description()
         ))?;
-        let (done, to) = (AtomicUsize::new(0), self.events.sender());
-        let objects = std::thread::scope(|scope| {
-            let work = scope.spawn(|| {
-                let objects = sources.compile_with(&compiler, || {
-                    done.fetch_add(1, Ordering::Relaxed);
-                });
-                let _ = to.send(Event::Compiled);
-                objects
-            });
-            let watched = self.watch_compiling(&done, count);
-            // Also on an error: nothing else would end the compilers.
-            let goes_on = matches!(watched, Ok(true));
-            cancelled.store(!goes_on, Ordering::Relaxed);
-            let objects = work.join().map_err(|_| Error::Internal("a thread that compiles panicked"))?;
-            watched?;
-            Ok::<_, Error>(goes_on.then_some(objects))
-        })?;
+        let done = AtomicUsize::new(0);
+        let ended = || {
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        let objects = self.watch(&cancelled, &done, count, || sources.compile_with(&compiler, ended))?;
         self.progress.end()?;
         if let Some(objects) = &objects {
             let (took, cached) = (start.elapsed().as_secs_f64(), objects.cached());
@@ -148,13 +140,45 @@ impl<'a> Session<'a> {
         Ok(objects)
     }
 
-    /// Waits until everything is compiled, or until it is stopped: `false` then.
-    fn watch_compiling(&mut self, done: &AtomicUsize, count: usize) -> Result<bool, Error> {
+    /// Does work on another thread and shows how much of it is done; `None` if it is stopped, and cancelled then.
+    fn watch<T: Send>(
+        &mut self,
+        cancelled: &AtomicBool,
+        done: &AtomicUsize,
+        count: usize,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<Option<T>, Error> {
+        let to = self.events.sender();
+        std::thread::scope(|scope| {
+            let work = scope.spawn(move || {
+                let result = work();
+                let _ = to.send(Event::Worked);
+                result
+            });
+            let watched = self.watch_work(done, count, || work.is_finished());
+            // Also on an error: nothing else would end the compilers.
+            let goes_on = matches!(watched, Ok(true));
+            cancelled.store(!goes_on, Ordering::Relaxed);
+            let result = work.join().map_err(|_| Error::Internal("a thread that compiles panicked"))?;
+            watched?;
+            Ok(goes_on.then_some(result))
+        })
+    }
+
+    /// Waits until work is done, or until it is stopped: `false` then.
+    fn watch_work(
+        &mut self,
+        done: &AtomicUsize,
+        count: usize,
+        is_finished: impl Fn() -> bool,
+    ) -> io::Result<bool> {
         loop {
             match self.events.next(TICK) {
-                Some(Event::Compiled) => return Ok(true),
+                Some(Event::Worked) => return Ok(true),
                 Some(Event::Signal(signal)) => self.stopped = Some(Stopped::Signal(signal)),
                 _ if self.is_late() => self.stopped = Some(Stopped::TotalTimeout),
+                // It panicked, and could not say so.
+                None if is_finished() => return Ok(true),
                 _ => {}
             }
             if self.stopped.is_some() {

@@ -153,10 +153,12 @@ impl Sources {
     }
 }
 
+type Compiled = Result<Arc<[u8]>, Arc<CompileError>>;
+
 /// What became of some [`Sources`].
 #[derive(Debug)]
 pub struct Objects {
-    compiled: Vec<(Key, Result<Arc<[u8]>, Arc<CompileError>>)>,
+    compiled: Vec<(Key, Compiled)>,
     cached: usize,
 }
 
