@@ -21,7 +21,7 @@ fn xml(report: &Report) -> String {
         escaped(&report.command),
         counts.total,
         counts.failed,
-        counts.left_out + counts.not_run,
+        counts.left_out + counts.not_finished,
         report.seconds
     );
     let mut suites: Vec<(String, Vec<&Entry>)> = Vec::new();
@@ -35,8 +35,11 @@ fn xml(report: &Report) -> String {
     for (name, entries) in &suites {
         suite(&mut text, name, entries, report.stopped.as_deref());
     }
-    if !report.problems.is_empty() {
-        problems(&mut text, &report.problems);
+    let mut left = report.problems.clone();
+    // Skipped tests look harmless.
+    left.extend(report.stopped.as_ref().map(|why| format!("{why}; {} did not finish", counts.not_finished)));
+    if !left.is_empty() {
+        problems(&mut text, &left);
     }
     text.push_str("</testsuites>\n");
     text
@@ -61,7 +64,7 @@ fn suite(text: &mut String, name: &str, entries: &[&Entry], stopped: Option<&str
 }
 
 fn is_skipped(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::LeftOut | Verdict::NotRun)
+    verdict == Verdict::LeftOut || !verdict.is_finished()
 }
 
 fn seconds(entry: &Entry) -> f64 {
@@ -83,9 +86,9 @@ fn case(text: &mut String, suite: &str, entry: &Entry, stopped: Option<&str>) {
     let why = entry.attempts.last().and_then(|attempt| attempt.text.as_deref());
     match entry.verdict {
         Verdict::Passed => {}
-        Verdict::LeftOut | Verdict::NotRun => {
-            let why = if entry.verdict == Verdict::NotRun { stopped } else { why };
-            let _ = writeln!(text, "      <skipped message=\"{}\"/>", escaped(why.unwrap_or("not run")));
+        Verdict::LeftOut | Verdict::NotRun | Verdict::Interrupted => {
+            let why = why.or(stopped).unwrap_or("not run");
+            let _ = writeln!(text, "      <skipped message=\"{}\"/>", escaped(why));
         }
         Verdict::Flaky => {
             for attempt in entry.attempts.iter().filter(|attempt| !attempt.is_good()) {

@@ -132,6 +132,11 @@ impl Verdict {
         !matches!(self, Self::Passed | Self::Flaky | Self::LeftOut)
     }
 
+    /// Whether it says something about the item, not only about the run.
+    pub(crate) fn is_finished(self) -> bool {
+        !matches!(self, Self::NotRun | Self::Interrupted)
+    }
+
     /// Its name in lines for people.
     pub(crate) fn word(self) -> &'static str {
         match self {

@@ -33,7 +33,7 @@ pub(crate) struct Report {
     pub(crate) results: Vec<Entry>,
 }
 
-/// How many results there are of each kind; `failed` are all that are bad and not `not_run`.
+/// How many results there are of each kind; `failed` are all that are bad and finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Counts {
     pub(crate) total: usize,
@@ -41,7 +41,8 @@ pub(crate) struct Counts {
     pub(crate) flaky: usize,
     pub(crate) failed: usize,
     pub(crate) left_out: usize,
-    pub(crate) not_run: usize,
+    /// Not run, or interrupted.
+    pub(crate) not_finished: usize,
 }
 
 /// The result of one case on one platform.
@@ -84,7 +85,7 @@ impl Report {
             })
             .collect();
         let counts = Counts::of(&results);
-        let bad = counts.failed + counts.not_run + session.problems.len();
+        let bad = counts.failed + counts.not_finished + session.problems.len();
         let exit_code = match session.stopped {
             Some(Stopped::Signal(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             _ => u8::from(bad > 0),
@@ -121,9 +122,14 @@ impl Report {
             let _ = writeln!(text, "    {}", entry.reproduce);
         }
         self.tell_failed(&mut text);
-        let not_run = self.counts.not_run;
         if let Some(stopped) = &self.stopped {
-            let _ = writeln!(text, "\nstopped: {stopped}; {not_run} of {} did not run", self.counts.total);
+            let Counts { not_finished, total, .. } = self.counts;
+            let _ = writeln!(text, "\nstopped: {stopped}; {not_finished} of {total} did not finish");
+        }
+        let under_way = self.of(|verdict| verdict == Verdict::Interrupted);
+        let under_way: Vec<&str> = under_way.map(|entry| entry.name.as_str()).collect();
+        if !under_way.is_empty() {
+            let _ = writeln!(text, "  under way: {}", under_way.join(", "));
         }
         for problem in &self.problems {
             let _ = writeln!(text, "\nproblem: {problem}");
@@ -150,7 +156,7 @@ impl Report {
     }
 
     fn tell_failed(&self, text: &mut String) {
-        let is_failure = |verdict: Verdict| verdict.is_bad() && verdict != Verdict::NotRun;
+        let is_failure = |verdict: Verdict| verdict.is_bad() && verdict.is_finished();
         if self.counts.failed > 0 {
             text.push_str("\nfailed:\n");
         }
@@ -184,13 +190,13 @@ impl Report {
     }
 
     fn last_line(&self) -> String {
-        let Counts { passed, flaky, failed, left_out, not_run, .. } = self.counts;
+        let Counts { passed, flaky, failed, left_out, not_finished, .. } = self.counts;
         let mut line = format!("{}: {passed} passed, ", self.platforms.join(", "));
         let if_any =
             |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
         line.push_str(&if_any(flaky, "flaky"));
         let _ = write!(line, "{failed} failed");
-        for (count, what) in [(left_out, "left out"), (not_run, "not run")] {
+        for (count, what) in [(left_out, "left out"), (not_finished, "not finished")] {
             if count > 0 {
                 let _ = write!(line, ", {count} {what}");
             }
@@ -217,7 +223,7 @@ impl Counts {
                 Verdict::Passed => &mut counts.passed,
                 Verdict::Flaky => &mut counts.flaky,
                 Verdict::LeftOut => &mut counts.left_out,
-                Verdict::NotRun => &mut counts.not_run,
+                Verdict::NotRun | Verdict::Interrupted => &mut counts.not_finished,
                 _ => &mut counts.failed,
             } += 1;
         }

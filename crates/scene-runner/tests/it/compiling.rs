@@ -33,7 +33,7 @@ fn a_scene_that_does_not_compile_fails_and_the_others_run() {
 fn with_fail_fast_nothing_runs_if_something_does_not_compile() {
     let ended = Bench::new().run(&["broken", "fine/one", "--fail-fast"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.out.contains(": 0 passed, 1 failed, 2 not run in "), "{}", ended.out);
+    assert!(ended.out.contains(": 0 passed, 1 failed, 2 not finished in "), "{}", ended.out);
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn fail_fast_ends_with_the_first_failure_that_stays() {
     ended.expect_pass("fine/one/a2a3sim");
     ended.expect_pass("fine/two/a2a3sim");
     assert_eq!(ended.verdict("fine/two/a5sim"), ("not_run".into(), vec![]), "{}", ended.out);
-    assert!(ended.out.contains("2 passed, 1 failed, 2 not run in "), "{}", ended.out);
+    assert!(ended.out.contains("2 passed, 1 failed, 2 not finished in "), "{}", ended.out);
 
     let ended = Bench::new().run(&[&args[..], &["--keep-going"]].concat());
     assert!(ended.out.contains("4 passed, 1 failed in "), "{}", ended.out);
@@ -239,7 +239,7 @@ fn the_time_for_all_has_a_limit() {
     assert!(
         ended
             .out
-            .contains("\nstopped: the time for all cases (--total-timeout) is over; 3 of 5 did not run\n")
+            .contains("\nstopped: the time for all cases (--total-timeout) is over; 4 of 5 did not finish\n")
     );
 }
 
