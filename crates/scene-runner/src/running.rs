@@ -192,7 +192,7 @@ impl Session<'_> {
         };
         let under_way = watched.flights.iter().map(text).collect();
         let bar = self.bar(self.done(), self.items.len(), under_way);
-        self.progress.show(bar)
+        self.progress.show(&bar)
     }
 
     fn take(

@@ -211,16 +211,17 @@ fn seeds_are_for_arguments() {
 
 #[test]
 fn fail_fast_ends_with_the_first_failure_that_stays() {
-    let args = ["--fail-fast", "--devices", "1", "fine/one", "wrong", "fine/two"];
+    // What comes after the failure would not end.
+    let args = ["--fail-fast", "--devices", "1", "fine/one", "wrong", "host_waits"];
     let ended = Bench::new().run(&args);
     assert_eq!(ended.code, Some(1));
     ended.expect_pass("fine/one/a2a3sim");
-    ended.expect_pass("fine/two/a2a3sim");
-    assert_eq!(ended.verdict("fine/two/a5sim"), ("not_run".into(), vec![]), "{}", ended.out);
-    assert!(ended.out.contains("2 passed, 1 failed, 2 not finished in "), "{}", ended.out);
+    assert_eq!(ended.verdict("fine/one/a5sim"), ("not_run".into(), vec![]), "{}", ended.out);
+    assert!(ended.out.contains("1 passed, 1 failed, 2 not finished in "), "{}", ended.out);
 
-    let ended = Bench::new().run(&[&args[..], &["--keep-going"]].concat());
-    assert!(ended.out.contains("4 passed, 1 failed in "), "{}", ended.out);
+    let args = ["--fail-fast", "--keep-going", "--devices", "1", "fine/one", "wrong"];
+    let ended = Bench::new().run(&args);
+    assert!(ended.out.contains("2 passed, 1 failed in "), "{}", ended.out);
 
     let flaky = ["--fail-fast", "--retries=1", "--devices=1", "every_second", "tells/much", "tells/numbers"];
     let ended = Bench::new().run(&flaky);
@@ -257,4 +258,37 @@ fn names_that_stand_for_two_scenes_are_refused() {
     let ended = Bench::new().env("TROUBLE_TWICE", "1").run(&["fine"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.starts_with("error: \"fine\" is the name of two scenes"), "{}", ended.err);
+}
+
+#[test]
+fn a_process_that_sends_nonsense_is_not_believed() {
+    let ended = Bench::new().run(&["--devices", "1", "fine/one", "nonsense"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    assert_eq!(
+        ended.verdict("nonsense/a2a3sim"),
+        ("crashed".into(), vec!["crashed".into()]),
+        "{}",
+        ended.out
+    );
+    let reason = ended.reason("nonsense/a2a3sim");
+    assert!(reason.starts_with("its process sent something that is no result ("), "{reason}");
+    ended.expect_pass("fine/one/a2a3sim");
+    ended.expect_pass("fine/one/a5sim");
+}
+
+#[test]
+fn a_process_that_gives_up_its_pipes_is_ended() {
+    let ended = Bench::new().run(&["--devices", "1", "fine/one", "mute"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.out);
+    assert_eq!(ended.verdict("mute/a2a3sim").0, "crashed", "{}", ended.out);
+    assert_eq!(ended.reason("mute/a2a3sim"), "its process did not end");
+    ended.expect_pass("fine/one/a5sim");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let ended = Bench::new().run(&["fine/one", "--junit", "/dev/full"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.starts_with("error: cannot write the report /dev/full: "), "{}", ended.err);
+    ended.expect_pass("fine/one/a5sim");
 }
