@@ -13,6 +13,9 @@ use scene_runner::chip_worker::{CallConfig, CoreType, NativeGraph, NativeKernel,
 use scene_runner::scene::{Case, CaseError, Code, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
 fn main() -> ExitCode {
+    if std::env::var_os("TROUBLE_AT_START").is_some() && std::env::args().any(|arg| arg.contains("worker")) {
+        std::process::exit(7);
+    }
     let scenes = if std::env::var_os("TROUBLE_TWICE").is_some() { &TWICE[..] } else { &SCENES };
     Runner::new("trouble", scenes).main()
 }

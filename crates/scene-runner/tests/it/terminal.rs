@@ -34,7 +34,7 @@ fn shown(columns: u16, args: &[&str], env: &[(&str, &str)]) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-const ARGS: [&str; 5] = ["fine", "wrong", "host_waits", "--timeout=2", "--devices=2"];
+const ARGS: [&str; 5] = ["fine", "wrong", "host_waits", "--timeout=4", "--devices=2"];
 
 #[test]
 fn a_bar_shows_what_is_under_way_and_lines_what_failed() {
