@@ -286,10 +286,8 @@ impl Session<'_> {
                 }
                 if failed && self.options.fail_fast && !job.alone {
                     // What else is under way begins anew, if this item passes on a retry.
-                    watched.flights.clear();
-                    watched.finished = true;
+                    (watched.finished, watched.tainted) = (true, true);
                     watched.process.kill()?;
-                    watched.tainted = true;
                 }
             }
             Message::Finished => {
