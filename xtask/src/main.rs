@@ -5,10 +5,13 @@
 #![allow(unreachable_pub, reason = "there is nobody outside of a binary")]
 
 use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 mod bench;
+mod bindings;
 mod build_all;
+mod doctor;
 mod report;
 mod st;
 
@@ -20,6 +23,8 @@ Commands:
   bench      measure the simulated chips
   build-all  build the libraries for clients of the C API
   report     check and show what a run's diagnostics recorded
+  doctor     tell what this machine has, and what is missing for which platform
+  bindings   make the declarations of the calls to CANN from their header
   help       show this text
 
 `cargo xtask <COMMAND> --help` tells more about a command.
@@ -47,10 +52,12 @@ fn run() -> anyhow::Result<ExitCode> {
     use lexopt::prelude::*;
     let mut parser = lexopt::Parser::from_env();
     match parser.next()? {
-        Some(Value(command)) if command == "st" => st::run(parser),
+        Some(Value(command)) if command == "st" => Ok(st::run()),
         Some(Value(command)) if command == "bench" => bench::run(parser),
         Some(Value(command)) if command == "build-all" => build_all::run(parser),
         Some(Value(command)) if command == "report" => report::run(parser),
+        Some(Value(command)) if command == "doctor" => doctor::run(parser),
+        Some(Value(command)) if command == "bindings" => bindings::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),
         Some(Long("help") | Short('h')) | None => show(HELP),
         Some(Value(command)) => Ok(refuse(&format!("unknown command \"{}\"", command.display()), HELP)),
@@ -67,6 +74,12 @@ fn show(text: &str) -> anyhow::Result<ExitCode> {
 fn refuse(reason: &str, help: &str) -> ExitCode {
     eprintln!("error: {reason}\n\n{help}");
     ExitCode::from(USAGE)
+}
+
+/// The root of the project, where `cargo xtask` was built.
+fn project() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

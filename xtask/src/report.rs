@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use run_records::{Run, dump};
+use run_records::Run;
 use run_report::{Facts, Finding, FuncNames};
 
 const HELP: &str = "\
@@ -60,7 +60,7 @@ pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
             directory.display()
         );
     }
-    let findings = run_report::check(&run, &facts(directory, &run));
+    let findings = run_report::check(&run, &Facts::of(directory, &run));
     if options.check {
         tell(&run, &findings, if options.all { usize::MAX } else { TOLD })?;
         return Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -102,14 +102,6 @@ impl Options {
         }
         Ok(Some(options))
     }
-}
-
-/// What the folder tells besides its records.
-fn facts(directory: &Path, run: &Run) -> Facts {
-    let bytes = run.dump.as_ref().map(|dump| directory.join(dump::FOLDER).join(&dump.bin_file));
-    // A file that is missing has no bytes.
-    let dump_bytes = bytes.map(|path| fs::metadata(path).map_or(0, |file| file.len()));
-    Facts { dump_bytes, ..Facts::default() }
 }
 
 fn names(options: &Options, directory: &Path) -> Result<FuncNames> {

@@ -11,6 +11,8 @@
 mod diagnostics;
 mod kernel_args;
 mod limits;
+#[cfg(feature = "onboard")]
+mod onboard;
 mod registers;
 
 use device_runner::{Arch, Diagnostics, Limits, Register};

@@ -41,6 +41,8 @@
 mod args;
 mod builder;
 mod error;
+#[cfg(feature = "onboard")]
+mod hardware;
 mod loaded;
 mod platform;
 mod purpose;
@@ -54,8 +56,12 @@ pub use device_runner::{
     RunnerError, Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
+#[cfg(feature = "onboard")]
+pub use hal_sys::Hal;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
+#[cfg(feature = "onboard")]
+pub use onboard::Programs;
 pub use platform::{Platform, RuntimeKind};
 pub use task_interface::trb::{
     GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,

@@ -88,6 +88,10 @@ impl Device for GuardedDevice {
         Ok(Box::new(GuardedRun { run: Some(run), error: None, deferred: self.deferred.clone() }))
     }
 
+    fn recover(&self) -> Result<(), DeviceError> {
+        guard("recover", || self.device.recover())
+    }
+
     fn reset(&self) -> Result<(), DeviceError> {
         guard("reset", || self.device.reset())
     }

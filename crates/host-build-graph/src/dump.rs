@@ -31,7 +31,8 @@ impl TaskDump {
         let on_device = args.used_tensors().unwrap_or_default().iter();
         let on_device = on_device.filter(|tensor| tensor.is_child_memory());
         let on_device = on_device.filter_map(|tensor| Some((tensor.data, tensor.nbytes().ok()?)));
-        let mut ranges: Vec<(u64, u64)> = staging.ranges().chain(on_device).collect();
+        let own = staging.allocations().into_iter().map(|own| (own.base_addr, own.size_bytes));
+        let mut ranges: Vec<(u64, u64)> = own.chain(on_device).collect();
         ranges.sort_unstable();
         Some(Self { recorder: Arc::clone(recorder), kernels: Arc::clone(context.kernels), ranges })
     }

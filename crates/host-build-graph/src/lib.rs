@@ -16,6 +16,7 @@ mod cycle;
 mod dump;
 mod error;
 mod graph;
+pub mod image;
 mod orchestration;
 mod scheduler;
 mod staging;

@@ -3,7 +3,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use device_runner::{
-    BoundRun, DeviceProgram, Orchestration, OrchestrationSource, RunContext, RuntimeVariant, VariantError,
+    BoundRun, DeviceProgram, ImageProgram, Orchestration, OrchestrationSource, RunContext, RuntimeVariant,
+    Target, VariantError,
 };
 use object_loader::{SharedObject, SymbolAddress, call, elf};
 use task_interface::ChipStorageTaskArgs;
@@ -11,6 +12,7 @@ use task_interface::ChipStorageTaskArgs;
 use crate::abi;
 use crate::builder::{GraphBuilder, NativeGraph};
 use crate::dump::TaskDump;
+use crate::image::{self, Names};
 use crate::scheduler::Scheduler;
 use crate::staging::Staging;
 
@@ -38,8 +40,10 @@ impl RuntimeVariant for HostBuildGraph {
         source: &OrchestrationSource,
         _for_image: bool,
     ) -> Result<Box<dyn Orchestration>, VariantError> {
+        let mut names = Names::default();
         let entry = match source {
-            OrchestrationSource::Object { bytes, entry, .. } => {
+            OrchestrationSource::Object { bytes, entry, config } => {
+                names = Names { entry: entry.clone(), config: config.clone() };
                 let object =
                     SharedObject::load(entry, bytes).map_err(|error| VariantError::Load(error.into()))?;
                 let entry = object.symbol_address(entry).map_err(|error| VariantError::Load(error.into()))?;
@@ -54,7 +58,7 @@ impl RuntimeVariant for HostBuildGraph {
             }
         };
         let is_object = matches!(entry, Entry::Object { .. });
-        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry), is_object }))
+        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry), is_object, names }))
     }
 }
 
@@ -78,6 +82,7 @@ struct HbgOrchestration {
     /// Locked while the orchestration runs: C++ code with static variables counts on one run at a time.
     entry: Mutex<Entry>,
     is_object: bool,
+    names: Names,
 }
 
 impl Entry {
@@ -119,7 +124,7 @@ impl Orchestration for HbgOrchestration {
         let built = self.entry.lock().unwrap_or_else(PoisonError::into_inner).build(&mut builder);
         // An error that the orchestration met tells more than the code it returned because of it.
         let finished = builder.finish().map_err(|error| VariantError::Graph(error.into()));
-        let (mut graph, staging) = match built {
+        let (mut graph, mut staging) = match built {
             Ok(()) => finished?,
             Err(VariantError::Returned { code }) => {
                 finished?;
@@ -135,10 +140,19 @@ impl Orchestration for HbgOrchestration {
                 HostBuildGraph::NAME
             );
         }
-        let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
-        let dump = TaskDump::new(context, args, &staging);
-        let program = Box::new(Scheduler::new(graph, links, names).dumping(dump));
-        Ok(Box::new(HbgRun { program: Some(program), staging }))
+        let tasks = graph.len() as u64;
+        let program: Box<dyn DeviceProgram> = match context.target {
+            Target::Engine => {
+                let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
+                let dump = TaskDump::new(context, args, &staging);
+                Box::new(Scheduler::new(graph, links, names).dumping(dump))
+            }
+            Target::Image(target) => {
+                let image = image::write(context, &target, &self.names, &graph, &links, &mut staging);
+                Box::new(ImageProgram::new(image.map_err(|error| VariantError::Graph(error.into()))?))
+            }
+        };
+        Ok(Box::new(HbgRun { program: Some(program), tasks, staging }))
     }
 }
 
@@ -155,7 +169,8 @@ fn mention_unrecorded(staging: &Staging) {
 }
 
 struct HbgRun {
-    program: Option<Box<Scheduler>>,
+    program: Option<Box<dyn DeviceProgram>>,
+    tasks: u64,
     staging: Staging,
 }
 
@@ -174,8 +189,9 @@ impl BoundRun for HbgRun {
         }
     }
 
-    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
+    fn finish(self: Box<Self>, _program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
         self.staging.copy_back()?;
-        Ok(program.completed())
+        // A run that went well has run every task.
+        Ok(self.tasks)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
 
 use chip_worker::{CallConfig, ChipStorageTaskArgs, DevPtr, ResourceReport, RunOutcome};
 use device_runner::{CallableId, CallableSource, DeviceRunner, RunnerError};
@@ -11,6 +10,7 @@ use task_interface::{ChipCallable, MAX_REGISTERED_CALLABLE_IDS, PtoRunTiming};
 
 use crate::error::Failure;
 use crate::options::Options;
+use crate::program::Programs;
 
 /// One client's device, from `create_device_context` to `destroy_device_context`.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Context {
     }
 
     /// Takes a device into use; the one that is in use already is fine.
-    pub(crate) fn attach(&self, device: c_int) -> Result<(), Failure> {
+    pub(crate) fn attach(&self, device: c_int, programs: &Programs<'_>) -> Result<(), Failure> {
         let device = u32::try_from(device)
             .map_err(|_| Failure::invalid(format!("device id {device} is negative; ids start at 0")))?;
         let mut slot = self.device.write().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,8 @@ impl Context {
             }
             return Ok(());
         }
-        let runner = lock(&self.options).builder(device).build_runner()?;
+        let builder = lock(&self.options).builder(device);
+        let runner = programs.give_to(builder).build_runner()?;
         let process = std::process::id();
         *slot = Some(Arc::new(Attached { runner, device, process, once: Mutex::default() }));
         Ok(())
@@ -137,17 +138,16 @@ impl Context {
         Ok(())
     }
 
-    /// Runs a registered callable. `timing` is filled as far as the run got.
+    /// Runs a registered callable.
     pub(crate) fn run(
         &self,
         id: i32,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-        timing: &mut PtoRunTiming,
-    ) -> Result<(), Failure> {
+    ) -> Result<PtoRunTiming, Failure> {
         let attached = self.attached()?;
         let id = attached.runner.find(id)?;
-        self.run_on(&attached, id, args, config, timing)
+        self.run_on(&attached, id, args, config)
     }
 
     /// Runs a callable that is not registered. It is kept until another one comes, as clients run the same again.
@@ -156,10 +156,10 @@ impl Context {
         callable: &ChipCallable,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-    ) -> Result<(), Failure> {
+    ) -> Result<PtoRunTiming, Failure> {
         let attached = self.attached()?;
         let id = attached.register_once(callable)?;
-        self.run_on(&attached, id, args, config, &mut PtoRunTiming::default())
+        self.run_on(&attached, id, args, config)
     }
 
     fn run_on(
@@ -168,31 +168,23 @@ impl Context {
         id: CallableId,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-        timing: &mut PtoRunTiming,
-    ) -> Result<(), Failure> {
-        let started = Instant::now();
+    ) -> Result<PtoRunTiming, Failure> {
         let outcome = attached.runner.run(id, args, config).map_err(|error| {
             if let RunnerError::Export { outcome, .. } = &error {
                 // The run itself went well.
-                self.note_run(**outcome, timing);
+                *lock(&self.last_run) = Some(**outcome);
             }
             let failure = Failure::from(error);
-            if failure.kind == ErrorKind::Orchestration {
-                timing.host_wall_ns = nanos(started.elapsed());
-            }
             if matches!(failure.kind, ErrorKind::Stalled | ErrorKind::Unusable) {
                 stay_loaded();
             }
             failure
         })?;
-        self.note_run(outcome, timing);
-        Ok(())
-    }
-
-    fn note_run(&self, outcome: RunOutcome, timing: &mut PtoRunTiming) {
-        timing.host_wall_ns = nanos(outcome.host_wall);
-        timing.device_wall_ns = nanos(outcome.device_wall);
         *lock(&self.last_run) = Some(outcome);
+        Ok(PtoRunTiming {
+            host_wall_ns: nanos(outcome.host_wall),
+            device_wall_ns: nanos(outcome.device_wall),
+        })
     }
 
     /// How often orchestrations were first run on the device since they were registered.

@@ -15,7 +15,11 @@ pub(crate) struct Options {
     rings: RingOptions,
 }
 
+#[cfg(not(feature = "onboard"))]
 const NAMES: &str = "watchdog_ms, permits, memory_capacity, task_window, heap, dep_pool";
+#[cfg(feature = "onboard")]
+const NAMES: &str =
+    "watchdog_ms, permits, memory_capacity, task_window, heap, dep_pool, op_timeout_ms, stream_timeout_ms";
 
 impl Default for Options {
     fn default() -> Self {
@@ -38,6 +42,14 @@ impl Options {
                 permits => self.builder = builder.permits(permits),
             },
             "memory_capacity" => self.builder = builder.memory_capacity(number(name, value)?),
+            #[cfg(feature = "onboard")]
+            "op_timeout_ms" => {
+                self.builder = builder.op_timeout(Duration::from_millis(number(name, value)?));
+            }
+            #[cfg(feature = "onboard")]
+            "stream_timeout_ms" => {
+                self.builder = builder.stream_timeout(Duration::from_millis(number(name, value)?));
+            }
             "task_window" => self.rings = self.rings.task_window(number(name, value)?),
             "heap" => self.rings = self.rings.heap(number(name, value)?),
             "dep_pool" => self.rings = self.rings.dep_pool(number(name, value)?),

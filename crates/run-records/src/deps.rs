@@ -1,7 +1,7 @@
 //! `deps.json`: which task depends on which, and why (`spec/device-abi.md`, section 6.5).
 //!
-//! It is made by replaying all submits with nothing ever retired, so it holds every edge of the run and may hold more.
-//! Tasks that only allocate are no nodes, but edges may begin at them.
+//! It is made by replaying all submits with nothing ever retired, so it holds every edge of the run and may
+//! hold more. Tasks that only allocate are no nodes, but edges may begin at them.
 
 use std::path::Path;
 

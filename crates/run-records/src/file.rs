@@ -32,8 +32,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, R
 
 /// Puts a file into its place as a whole; the folder is created when needed.
 ///
-/// Whoever reads meanwhile sees the old file or the new one. If it fails, the old one stays and nothing is left beside
-/// it.
+/// Whoever reads meanwhile sees the old file or the new one. If it fails, the old one stays and nothing is
+/// left beside it.
 ///
 /// # Errors
 /// The folder cannot be created, or the file not written.
@@ -60,7 +60,8 @@ pub(crate) fn push_lines<T: Serialize>(out: &mut Vec<u8>, indent: &str, values: 
     }
 }
 
-/// JSON on one line with a space behind `,` and `:`; every fraction has three decimals, as only times have any.
+/// JSON on one line with a space behind `,` and `:`; every fraction has three decimals, as only times have
+/// any.
 struct Spaced;
 
 impl Formatter for Spaced {

@@ -1,8 +1,8 @@
 //! The files that a run's diagnostics leave: `l2_perf_records.json`, `deps.json`, `pmu.csv`,
 //! `scope_stats/scope_stats.jsonl` and `tensor_dump/` (`spec/device-abi.md`, section 6).
 //!
-//! **Owns:** the types of these files, which are their schema for whoever writes and whoever reads; reading with
-//! exact errors; writing, each file as a whole or not at all.
+//! **Owns:** the types of these files, which are their schema for whoever writes and whoever reads; reading
+//! with exact errors; writing, each file as a whole or not at all.
 //!
 //! **Must not know:** how records are collected, what they tell about a run, how they are shown.
 

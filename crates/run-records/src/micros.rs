@@ -5,9 +5,11 @@ use std::fmt;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time on the device's clock, or a length of time: nanoseconds here, microseconds with three decimals in files.
+/// A time on the device's clock, or a length of time: nanoseconds here, microseconds with three decimals in
+/// files.
 ///
-/// One tick of either chip is a whole number of nanoseconds (20 at 50 MHz, 1 at 1 GHz), so nothing is rounded.
+/// One tick of either chip is a whole number of nanoseconds (20 at 50 MHz, 1 at 1 GHz), so nothing is
+/// rounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Micros(i64);
 

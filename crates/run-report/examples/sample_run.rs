@@ -1,5 +1,6 @@
 //! Writes the files of a random run, and a page and a trace of it:
-//! `cargo run --release -p run-report --features testing --example sample_run -- DIRECTORY [TASKS] [SEED] [a5]`
+//! `cargo run --release -p run-report --features testing --example sample_run -- DIRECTORY 1000`; behind the number of
+//! tasks may be a seed, and then `a5`.
 
 use std::error::Error;
 use std::io::BufWriter;

@@ -1,6 +1,7 @@
 //! The rules that the records of a run keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use run_records::Run;
 
@@ -18,8 +19,8 @@ pub use finding::{Finding, RecordRef};
 /// What is known of a run besides its files.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// How many records (blocks times sub-tasks) tasks have; of others it is only checked that their sub-tasks have
-    /// equally many.
+    /// How many records (blocks times sub-tasks) tasks have; of others it is only checked that their
+    /// sub-tasks have equally many.
     pub records_per_task: BTreeMap<u64, usize>,
     /// Tasks whose completion was deferred: a sub-task that defers it has no record.
     pub deferred: BTreeSet<u64>,
@@ -27,10 +28,22 @@ pub struct Facts {
     pub dump_bytes: Option<u64>,
 }
 
+impl Facts {
+    /// What the output folder of a run tells besides its records.
+    #[must_use]
+    pub fn of(directory: &Path, run: &Run) -> Self {
+        let bytes =
+            run.dump.as_ref().map(|dump| directory.join(run_records::dump::FOLDER).join(&dump.bin_file));
+        // A file that is missing has no bytes.
+        let dump_bytes = bytes.map(|path| std::fs::metadata(path).map_or(0, |file| file.len()));
+        Self { dump_bytes, ..Self::default() }
+    }
+}
+
 /// What is wrong with the records of a run; nothing, if it is as it should be.
 ///
-/// Rules between two files apply where both are there. Times of dependencies are checked although `deps.json` may hold
-/// edges that the run did not need: those are from tasks that were over.
+/// Rules between two files apply where both are there. Times of dependencies are checked although `deps.json`
+/// may hold edges that the run did not need: those are from tasks that were over.
 #[must_use]
 pub fn check(run: &Run, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -1,7 +1,7 @@
 //! What a run's records tell: whether they hold together, and pictures of them.
 //!
-//! **Owns:** the rules that records keep ([`check`]), what follows from them (utilisation, critical path, slowest
-//! kernels), the page ([`page`]) and the trace ([`trace`]) that show it.
+//! **Owns:** the rules that records keep ([`check`]), what follows from them (utilisation, critical path,
+//! slowest kernels), the page ([`page`]) and the trace ([`trace`]) that show it.
 //!
 //! **Must not know:** how records are collected, or what wrote the files.
 

@@ -9,12 +9,14 @@ mod columns;
 mod content;
 
 const HTML: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
+/// The parts of the style, in order.
+const STYLES: [&str; 2] = [include_str!("page/board.css"), include_str!("page/page.css")];
 /// The parts of the one script, in order.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("page/data.js"),
     include_str!("page/lanes.js"),
     include_str!("page/timeline.js"),
+    include_str!("page/tips.js"),
     include_str!("page/graph.js"),
     include_str!("page/sections.js"),
     include_str!("page/main.js"),
@@ -26,8 +28,8 @@ pub fn page(run: &Run, title: &str, names: &FuncNames, findings: &[Finding]) -> 
     let content = content::of(run, title, names, findings);
     // Inside of a script element, `<` could begin its end.
     let content = serde_json::to_string(&content).unwrap_or_default().replace('<', "\\u003c");
-    let script = SCRIPTS.concat();
-    let parts = [("TITLE", &*escape(title)), ("STYLE", STYLE), ("CONTENT", &content), ("SCRIPT", &script)];
+    let (style, script) = (STYLES.concat(), SCRIPTS.concat());
+    let parts = [("TITLE", &*escape(title)), ("STYLE", &*style), ("CONTENT", &content), ("SCRIPT", &script)];
     fill(HTML, &parts)
 }
 

@@ -16,8 +16,8 @@ pub struct CriticalPath {
     pub length: Micros,
 }
 
-/// The critical path of a graph whose tasks last from their first start to their last end; `None` if no task ran or
-/// tasks wait for themselves.
+/// The critical path of a graph whose tasks last from their first start to their last end; `None` if no task
+/// ran or tasks wait for themselves.
 #[must_use]
 pub fn critical_path(graph: &TaskGraph) -> Option<CriticalPath> {
     let order = graph.topological().ok()?;
@@ -62,8 +62,8 @@ pub enum Wait {
     Core,
 }
 
-/// The chain of kernels that led to the end of the run, first to last: each came after the last of those that it
-/// depends on and the one before it on its core.
+/// The chain of kernels that led to the end of the run, first to last: each came after the last of those that
+/// it depends on and the one before it on its core.
 ///
 /// Steps and gaps add up to the time from the first of them to the end of the run.
 #[must_use]

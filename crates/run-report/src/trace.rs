@@ -5,8 +5,6 @@ use std::io::{self, Write};
 
 use run_records::swimlane::{SchedulerWork, TaskRecord};
 use run_records::{Micros, Run, Swimlane};
-use serde::Serialize;
-use task_interface::CoreType;
 
 use crate::graph::TaskGraph;
 use crate::names::FuncNames;
@@ -21,8 +19,8 @@ enum Process {
     Orchestrator = 4,
 }
 
-/// Writes the trace of a run: what ran on the cores, what the AICPU saw of it, what schedulers and the orchestrator
-/// did; with arrows for dependencies, and from dispatches to kernels.
+/// Writes the trace of a run: what ran on the cores, what the AICPU saw of it, what schedulers and the
+/// orchestrator did; with arrows for dependencies, and from dispatches to kernels.
 ///
 /// # Errors
 /// Those of the writer.
@@ -30,11 +28,12 @@ pub fn trace(run: &Run, names: &FuncNames, out: &mut dyn Write) -> io::Result<()
     let empty = Swimlane::default();
     let swimlane = run.swimlane.as_ref().unwrap_or(&empty);
     let graph = TaskGraph::new(run);
-    let mut trace = Trace { out, names, first: true, flows: 0 };
+    let aicpu = if swimlane.level >= 2 { aicpu_threads(&swimlane.tasks) } else { vec![] };
+    let mut trace = Trace { out, names, aicpu, first: true, flows: 0 };
     trace.out.write_all(b"{\"displayTimeUnit\": \"ns\", \"traceEvents\": [")?;
     trace.header(swimlane)?;
-    for record in &swimlane.tasks {
-        trace.record(record, swimlane.level)?;
+    for (index, record) in swimlane.tasks.iter().enumerate() {
+        trace.record(index, record)?;
     }
     trace.phases(swimlane)?;
     trace.dependencies(swimlane, &graph)?;
@@ -45,6 +44,8 @@ pub fn trace(run: &Run, names: &FuncNames, out: &mut dyn Write) -> io::Result<()
 struct Trace<'a> {
     out: &'a mut dyn Write,
     names: &'a FuncNames,
+    /// The thread in the AICPU's view of each record; empty if that is not known.
+    aicpu: Vec<usize>,
     first: bool,
     flows: u64,
 }
@@ -66,16 +67,21 @@ impl Trace<'_> {
     }
 
     fn header(&mut self, swimlane: &Swimlane) -> io::Result<()> {
-        let cores: BTreeMap<u32, CoreType> =
-            swimlane.tasks.iter().map(|record| (record.core_id, record.core_type)).collect();
-        let threads = |count: Option<usize>, name: &str| -> Vec<(usize, String)> {
+        let threads = |count: Option<usize>, name: &str| -> Threads {
             (0..count.unwrap_or(0)).map(|thread| (thread, format!("{name}_{thread}"))).collect()
         };
-        let cores: Vec<(usize, String)> =
-            cores.into_iter().map(|(core, kind)| (core as usize, format!("{kind}_{core}"))).collect();
+        let mut cores = Threads::new();
+        let mut aicpu = Threads::new();
+        for (index, record) in swimlane.tasks.iter().enumerate() {
+            let name = || format!("{}_{}", record.core_type, record.core_id);
+            cores.entry(record.core_id as usize).or_insert_with(name);
+            if let Some(&thread) = self.aicpu.get(index) {
+                aicpu.entry(thread).or_insert_with(name);
+            }
+        }
         let processes = [
-            (Process::AiCore, "AICore", cores.clone()),
-            (Process::Aicpu, "AICPU view", if swimlane.level >= 2 { cores } else { vec![] }),
+            (Process::AiCore, "AICore", cores),
+            (Process::Aicpu, "AICPU view", aicpu),
             (Process::Scheduler, "Scheduler", threads(swimlane.scheduler.as_ref().map(Vec::len), "Sched")),
             (
                 Process::Orchestrator,
@@ -86,9 +92,7 @@ impl Trace<'_> {
         for (process, name, threads) in processes {
             let pid = process as u32;
             let meta = |what: &str, tid: usize, value: &str| {
-                format!(
-                    r#"{{"ph": "M", "name": "{what}", "pid": {pid}, "tid": {tid}, "args": {{"name": "{value}"}}}}"#
-                )
+                format!(r#"{{"ph":"M","name":"{what}","pid":{pid},"tid":{tid},"args":{{"name":"{value}"}}}}"#)
             };
             self.event(&meta("process_name", 0, name))?;
             for (thread, name) in threads {
@@ -104,30 +108,23 @@ impl Trace<'_> {
         thread: usize,
         name: &str,
         (start, end): (Micros, Micros),
-        args: &impl Serialize,
+        args: &str,
     ) -> io::Result<()> {
         let (pid, length) = (process as u32, end - start);
-        let (name, args) = (serde_json::to_string(name)?, serde_json::to_string(args)?);
+        let name = serde_json::to_string(name)?;
         self.event(&format!(
-            r#"{{"ph": "X", "name": {name}, "pid": {pid}, "tid": {thread}, "ts": {start}, "dur": {length}, "args": {args}}}"#
+            r#"{{"ph":"X","name":{name},"pid":{pid},"tid":{thread},"ts":{start},"dur":{length},"args":{args}}}"#
         ))
     }
 
-    fn record(&mut self, record: &TaskRecord, level: u32) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Args {
-            // Numbers of 64 bits do not survive in the viewers.
-            task_id: String,
-            func_id: u32,
-            ring_id: u32,
-        }
+    fn record(&mut self, index: usize, record: &TaskRecord) -> io::Result<()> {
         let name = format!("{} {}", self.names.get(record.func_id), task_name(record.task_id));
-        let thread = record.core_id as usize;
-        let args =
-            Args { task_id: record.task_id.to_string(), func_id: record.func_id, ring_id: record.ring_id };
-        self.slice(Process::AiCore, thread, &name, (record.start, record.end), &args)?;
-        if level >= 2 {
-            self.slice(Process::Aicpu, thread, &name, (record.dispatch, record.finish), &args)?;
+        let core = record.core_id as usize;
+        // Numbers of 64 bits do not survive in the viewers.
+        let args = format!(r#"{{"task_id":"{}","func_id":{}}}"#, record.task_id, record.func_id);
+        self.slice(Process::AiCore, core, &name, (record.start, record.end), &args)?;
+        if let Some(&thread) = self.aicpu.get(index) {
+            self.slice(Process::Aicpu, thread, &name, (record.dispatch, record.finish), "{}")?;
         }
         Ok(())
     }
@@ -137,14 +134,16 @@ impl Trace<'_> {
             for phase in phases {
                 let kind = serde_json::to_value(phase.phase)?;
                 let name = format!("{}({})", kind.as_str().unwrap_or_default(), phase.tasks_processed);
-                self.slice(Process::Scheduler, thread, &name, (phase.start, phase.end), phase)?;
+                let args = format!(r#"{{"loop_iter":{}}}"#, phase.loop_iter);
+                self.slice(Process::Scheduler, thread, &name, (phase.start, phase.end), &args)?;
             }
         }
         for (thread, phases) in swimlane.orchestrator.iter().flatten().enumerate() {
             for phase in phases {
                 let kind = serde_json::to_value(phase.phase)?;
                 let name = format!("{} {}", kind.as_str().unwrap_or_default(), task_name(phase.task_id));
-                self.slice(Process::Orchestrator, thread, &name, (phase.start, phase.end), phase)?;
+                let args = format!(r#"{{"submit_idx":{}}}"#, phase.submit_idx);
+                self.slice(Process::Orchestrator, thread, &name, (phase.start, phase.end), &args)?;
             }
         }
         Ok(())
@@ -153,10 +152,10 @@ impl Trace<'_> {
     fn arrow(&mut self, category: &str, from: End, to: End) -> io::Result<()> {
         let id = self.flows;
         self.flows += 1;
-        for (letter, End { process, thread, time }) in [("\"s\"", from), ("\"f\", \"bp\": \"e\"", to)] {
+        for (letter, End { process, thread, time }) in [("\"s\"", from), ("\"f\",\"bp\":\"e\"", to)] {
             let pid = process as u32;
             self.event(&format!(
-                r#"{{"ph": {letter}, "cat": "{category}", "name": "{category}", "id": {id}, "pid": {pid}, "tid": {thread}, "ts": {time}}}"#
+                r#"{{"ph":{letter},"cat":"{category}","name":"{category}","id":{id},"pid":{pid},"tid":{thread},"ts":{time}}}"#
             ))?;
         }
         Ok(())
@@ -182,22 +181,42 @@ impl Trace<'_> {
         Ok(())
     }
 
-    /// From the scheduler's phase in which a task was dispatched, else from the AICPU's view of it, to the kernel.
+    /// From the scheduler's phase in which a task was dispatched, else from the AICPU's view of it, to the
+    /// kernel.
     fn dispatches(&mut self, swimlane: &Swimlane) -> io::Result<()> {
-        if swimlane.level < 2 {
-            return Ok(());
-        }
-        for record in &swimlane.tasks {
+        for (record, thread) in swimlane.tasks.iter().zip(self.aicpu.clone()) {
             let core = record.core_id as usize;
-            let from =
-                dispatching_thread(swimlane, record)
-                    .map_or(End { process: Process::Aicpu, thread: core, time: record.dispatch }, |thread| {
-                        End { process: Process::Scheduler, thread, time: record.dispatch }
-                    });
+            let (process, thread) = match dispatching_thread(swimlane, record) {
+                Some(scheduler) => (Process::Scheduler, scheduler),
+                None => (Process::Aicpu, thread),
+            };
+            let from = End { process, thread, time: record.dispatch };
             self.arrow("dispatch", from, End { process: Process::AiCore, thread: core, time: record.start })?;
         }
         Ok(())
     }
+}
+
+/// Names of threads by number.
+type Threads = BTreeMap<usize, String>;
+
+/// Per record its thread in the AICPU's view: a core may be given its next task before it is done, and slices of a
+/// thread must not overlap, so each core has two.
+fn aicpu_threads(records: &[TaskRecord]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..records.len()).collect();
+    order.sort_by_key(|&index| (records[index].core_id, records[index].dispatch));
+    let mut threads = vec![0; records.len()];
+    let mut first: Option<&TaskRecord> = None;
+    for index in order {
+        let record = &records[index];
+        let is_busy =
+            first.is_some_and(|first| first.core_id == record.core_id && record.dispatch < first.finish);
+        threads[index] = 2 * record.core_id as usize + usize::from(is_busy);
+        if !is_busy {
+            first = Some(record);
+        }
+    }
+    threads
 }
 
 /// The last time that lies inside of a slice; at its end, viewers take the one behind it.

@@ -40,7 +40,9 @@ proptest! {
         prop_assert_eq!(findings(&run), vec![]);
         let scratch = tempfile::tempdir().unwrap();
         sample.write(scratch.path()).unwrap();
-        prop_assert_eq!(Run::read(scratch.path()).unwrap(), run);
+        let read = Run::read(scratch.path()).unwrap();
+        prop_assert_eq!(check(&read, &Facts::of(scratch.path(), &read)), vec![]);
+        prop_assert_eq!(read, run);
     }
 
     #[test]

@@ -114,6 +114,39 @@ fn arrows_begin_and_end_in_slices() {
     }
 }
 
+#[test]
+fn tasks_that_a_core_is_given_early_do_not_overlap_in_the_trace() {
+    let mut run = Sample::new(9, 60).run();
+    let tasks = &mut run.swimlane.as_mut().unwrap().tasks;
+    let core = tasks[0].core_id;
+    let mut own: Vec<_> = tasks.iter_mut().filter(|record| record.core_id == core).collect();
+    own.sort_by_key(|record| record.start);
+    // Each task but the first is dispatched while the one before it runs.
+    for pair in 1..own.len() {
+        own[pair].dispatch = own[pair - 1].start;
+    }
+    assert!(own.len() > 1);
+    let trace = traced(&run);
+    let mut slices: HashMap<u64, Vec<(f64, f64)>> = HashMap::new();
+    for event in trace["traceEvents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["ph"] == "X" && event["pid"] == 2)
+    {
+        let start = event["ts"].as_f64().unwrap();
+        slices
+            .entry(event["tid"].as_u64().unwrap())
+            .or_default()
+            .push((start, start + event["dur"].as_f64().unwrap()));
+    }
+    assert!(slices.contains_key(&(2 * u64::from(core) + 1)));
+    for mut thread in slices.into_values() {
+        thread.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(thread.windows(2).all(|pair| pair[0].1 <= pair[1].0 + 1e-6), "{thread:?}");
+    }
+}
+
 /// The longest way by trying all, in the order of the tasks' starts.
 fn longest_way(graph: &TaskGraph) -> i64 {
     let mut order: Vec<usize> = (0..graph.ids().len()).collect();

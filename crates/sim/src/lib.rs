@@ -25,6 +25,7 @@ mod carrier;
 mod cores;
 mod device;
 mod engine;
+mod foreign;
 mod identity;
 mod kernels;
 mod memory;
@@ -36,5 +37,6 @@ mod spin;
 mod threads;
 
 pub use device::SimDevice;
+pub use foreign::{ClusterMemory, CoreKernel, CoreThread};
 pub use identity::context_library;
 pub use options::SimOptions;

@@ -30,6 +30,7 @@ pub use contract::assert_chip_is_the_contracts;
 #[derive(Debug, Default)]
 pub struct FakeDevice {
     state: Arc<Mutex<FakeState>>,
+    images: bool,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +52,12 @@ impl FakeDevice {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// The same, but it says that it runs images.
+    #[must_use]
+    pub fn running_images() -> Arc<Self> {
+        Arc::new(Self { images: true, ..Self::default() })
     }
 
     /// The state, for a call that only a bound thread may make.
@@ -139,6 +146,10 @@ impl Device for FakeDevice {
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
         let known = self.bound("unregister_kernel")?.kernels.remove(&handle.0);
         known.map(drop).ok_or(DeviceError::UnknownKernel { handle: handle.0 })
+    }
+
+    fn runs_images(&self) -> bool {
+        self.images
     }
 
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
@@ -419,6 +430,11 @@ impl Device for FaultyDevice {
         }
         let run = self.inner.launch(launch)?;
         Ok(Box::new(FaultyRun { run: Some(run), failed: None, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn recover(&self) -> Result<(), DeviceError> {
+        self.shared.enter("recover")?;
+        self.inner.recover()
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

@@ -4,7 +4,7 @@ use bytemuck::Zeroable as _;
 use chip_worker::{CallConfig, ChipStorageTaskArgs};
 use task_interface::PtoRunTiming;
 
-use super::lifecycle::check_programs;
+use super::lifecycle::programs;
 use super::{code, text};
 use crate::border::enter_context;
 use crate::error::Failure;
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn run_prepared(
             config.set_output_prefix(prefix).map_err(|error| Failure::invalid(error.to_string()))?;
         }
         // SAFETY: the client's arguments are not written to during the call.
-        unsafe { with_args(args, |args| context.run(callable_id, args, &config, &mut timing)) }?;
+        timing = unsafe { with_args(args, |args| context.run(callable_id, args, &config)) }?;
         Ok(0)
     });
     if !out_timing.is_null() {
@@ -97,10 +97,10 @@ pub unsafe extern "C" fn run_runtime(
             ));
         }
         // SAFETY: the client's arrays are valid during the call.
-        unsafe { check_programs(aicpu, aicpu_size, aicore, aicore_size) }?;
+        let programs = unsafe { programs(aicpu, aicpu_size, aicore, aicore_size) }?;
         // SAFETY: the client's image is not written to during the call.
         let callable = unsafe { read_callable(callable) }?;
-        context.attach(device_id)?;
+        context.attach(device_id, &programs)?;
         let config = CallConfig { block_dim, aicpu_thread_num, ..CallConfig::zeroed() };
         // SAFETY: the client's arguments are not written to during the call.
         unsafe { with_args(args, |args| context.run_once(&callable, args, &config)) }?;

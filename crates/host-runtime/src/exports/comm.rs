@@ -6,6 +6,12 @@ use std::ffi::{c_char, c_int, c_void};
 use super::code;
 use crate::border::{enter, enter_context};
 use crate::error::Failure;
+use crate::selection::PLATFORM;
+
+/// What takes no doing in simulation.
+fn nothing_to_do<T>(done: T) -> Result<T, Failure> {
+    if PLATFORM.is_simulated() { Ok(done) } else { unsupported() }
+}
 
 fn unsupported<T>() -> Result<T, Failure> {
     Err(Failure::unsupported("communication between chips is not part of this version of simpler-rs"))
@@ -14,19 +20,20 @@ fn unsupported<T>() -> Result<T, Failure> {
 /// Nothing has to be made ready in simulation.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ensure_acl_ready_ctx(ctx: *mut c_void, _device_id: c_int) -> c_int {
-    enter_context("ensure_acl_ready_ctx", ctx, code, |_| Ok(0))
+    enter_context("ensure_acl_ready_ctx", ctx, code, |_| nothing_to_do(0))
 }
 
 /// No stream is needed in simulation: null, which is no error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn create_comm_stream_ctx(ctx: *mut c_void) -> *mut c_void {
-    enter_context("create_comm_stream_ctx", ctx, |_| std::ptr::null_mut(), |_| Ok(std::ptr::null_mut()))
+    let null = std::ptr::null_mut;
+    enter_context("create_comm_stream_ctx", ctx, |_| null(), |_| nothing_to_do(null()))
 }
 
 /// Takes back what [`create_comm_stream_ctx`] gave: nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn destroy_comm_stream_ctx(ctx: *mut c_void, _stream: *mut c_void) -> c_int {
-    enter_context("destroy_comm_stream_ctx", ctx, code, |_| Ok(0))
+    enter_context("destroy_comm_stream_ctx", ctx, code, |_| nothing_to_do(0))
 }
 
 /// Not part of this version: null.

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A column as text: its element type (`u1`, `u2`, `u4`: unsigned of so many bytes; `f8`: double), a colon, and
-/// its elements, little endian, in base64. The smallest type that holds all of them is taken.
+/// A column as text: its element type (`u1`, `u2`, `u4`: unsigned of so many bytes; `f8`: double), a colon,
+/// and its elements, little endian, in base64. The smallest type that holds all of them is taken.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

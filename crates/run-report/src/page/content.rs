@@ -1,10 +1,10 @@
 //! What the page knows of a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use run_records::scope::Record;
 use run_records::swimlane::TaskRecord;
-use run_records::{Dump, Micros, Pmu, Run, ScopeStats, Swimlane};
+use run_records::{Deps, Dump, Micros, Pmu, Run, ScopeStats, Swimlane};
 use serde_json::{Value, json};
 
 use super::columns::column;
@@ -43,7 +43,7 @@ pub(super) fn of(run: &Run, title: &str, names: &FuncNames, findings: &[Finding]
         "path": critical_path(&graph).map(|path| json!({"tasks": path.tasks, "length": path.length.nanos()})),
         "chain": view.chain(),
         "records": view.records(),
-        "tasks": view.tasks(),
+        "tasks": view.tasks(run.deps.as_ref()),
         "scheduler": scheduler(swimlane),
         "orchestrator": view.orchestrator(),
         "scopes": run.scope_stats.as_ref().map(scopes),
@@ -141,7 +141,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn tasks(&self) -> Value {
+    fn tasks(&self, deps: Option<&Deps>) -> Value {
         let (graph, count) = (self.graph, self.graph.ids().len());
         let mut first_successor = vec![0];
         first_successor.extend((0..count).scan(0, |sum, task| {
@@ -150,7 +150,13 @@ impl<'a> View<'a> {
         }));
         let first_record =
             (0..count).map(|task| graph.record_range(task).start).chain([graph.all_records().len()]);
+        let submitted: HashSet<u64> =
+            deps.iter().flat_map(|deps| &deps.tasks).map(|task| task.task_id).collect();
+        let allocates = |task: usize| {
+            deps.is_some() && graph.times(task).is_none() && !submitted.contains(&graph.ids()[task])
+        };
         json!({
+            "allocates": column((0..count).map(|task| u64::from(allocates(task)))),
             "ring": column(graph.ids().iter().map(|id| id >> 32)),
             "number": column(graph.ids().iter().map(|id| id & 0xFFFF_FFFF)),
             "firstRecord": column(first_record.map(|record| record as u64)),

@@ -36,7 +36,8 @@ for (let task = 0; task < tasks.count; task++) {
 tasks.firstPredecessor = new Uint32Array(tasks.count + 1);
 tasks.predecessor = new Uint32Array(tasks.successor.length);
 for (const task of tasks.successor) tasks.firstPredecessor[task + 1]++;
-for (let task = 0; task < tasks.count; task++) tasks.firstPredecessor[task + 1] += tasks.firstPredecessor[task];
+for (let task = 0; task < tasks.count; task++)
+  tasks.firstPredecessor[task + 1] += tasks.firstPredecessor[task];
 {
   const next = tasks.firstPredecessor.slice();
   for (let task = 0; task < tasks.count; task++) {
@@ -76,9 +77,15 @@ function kernelsOf(task) {
   return [...of];
 }
 
+// Why a task has no kernels here.
+function withoutRecord(task) {
+  return tasks.allocates[task] ? "only allocates" : records.count ? "no record" : "";
+}
+
 // Text.
 
-const round = (value, digits) => value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const round = (value, digits) =>
+  value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 function duration(ns) {
   const size = Math.abs(ns);
   if (size < 1000) return `${Math.round(ns)} ns`;
@@ -88,11 +95,15 @@ function duration(ns) {
 }
 const moment = (ns) => `${round(ns / 1000, 3)} µs`;
 const number = (value) => value.toLocaleString("en-US");
-const percent = (part, whole) => (whole > 0 ? `${round((100 * part) / whole, part < whole / 10 ? 1 : 0)} %` : "–");
+const percent = (part, whole) =>
+  whole > 0 ? `${round((100 * part) / whole, part < whole / 10 ? 1 : 0)} %` : "–";
 function bytes(count) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
-  while (count >= 1024 && unit < 4) { count /= 1024; unit++; }
+  while (count >= 1024 && unit < 4) {
+    count /= 1024;
+    unit++;
+  }
   return `${round(count, unit && count < 100 ? 1 : 0)} ${units[unit]}`;
 }
 // "1 task", "2 tasks".
@@ -111,7 +122,18 @@ function make(tag, attributes, ...children) {
 
 // Colours.
 
-const palette = ["#4269d0", "#efb118", "#e8604c", "#5ab8a4", "#3ca951", "#e377b0", "#9a63e8", "#7ea6ee", "#9c6b4e", "#7d8794"];
+const palette = [
+  "#4269d0",
+  "#efb118",
+  "#e8604c",
+  "#5ab8a4",
+  "#3ca951",
+  "#e377b0",
+  "#9a63e8",
+  "#7ea6ee",
+  "#9c6b4e",
+  "#7d8794",
+];
 function kernelColor(kernel) {
   if (kernel < palette.length) return palette[kernel];
   return `hsl(${Math.round((kernel * 137.508) % 360)} 48% ${kernel % 2 ? 46 : 60}%)`;

@@ -1,17 +1,29 @@
 // The lanes of the timeline, and how one is drawn.
 
 const phaseColors = {
-  complete: "#5f9ed1", dispatch: "#e0a030", scan: "#8c7fc9", idle: "#b9c0c9", orch_submit: "#4f9a6b", unknown: "#d9534f",
+  complete: "#5f9ed1",
+  dispatch: "#e0a030",
+  scan: "#8c7fc9",
+  idle: "#b9c0c9",
+  orch_submit: "#4f9a6b",
+  unknown: "#d9534f",
 };
 function phaseColor(kind) {
-  return phaseColors[kind] || (kind.startsWith("orch_") ? palette[2 + ([...kind].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 8)] : "#888888");
+  return (
+    phaseColors[kind] ||
+    (kind.startsWith("orch_")
+      ? palette[2 + ([...kind].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 8)]
+      : "#888888")
+  );
 }
 
 // A lane has items by start: `start`, `end`, and `item`, the place in the columns.
 function makeLane(group, label, indices, column) {
   indices.sort((a, b) => column.start[a] - column.start[b]);
   return {
-    group, label, column,
+    group,
+    label,
+    column,
     item: indices,
     start: Float64Array.from(indices, (i) => column.start[i]),
     end: Float64Array.from(indices, (i) => column.end[i]),
@@ -24,7 +36,9 @@ function buckets(keys, count) {
   for (const key of keys) sizes[key]++;
   const all = Array.from(sizes, (size) => new Uint32Array(size));
   const next = new Uint32Array(count + 1);
-  keys.forEach((key, index) => { all[key][next[key]++] = index; });
+  keys.forEach((key, index) => {
+    all[key][next[key]++] = index;
+  });
   return all;
 }
 
@@ -52,10 +66,12 @@ function makeLanes() {
 
 // The first item that ends after a time; the items of a lane follow each other.
 function firstAfter(lane, time) {
-  let low = 0, high = lane.end.length;
+  let low = 0,
+    high = lane.end.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (lane.end[middle] <= time) low = middle + 1; else high = middle;
+    if (lane.end[middle] <= time) low = middle + 1;
+    else high = middle;
   }
   return low;
 }
@@ -86,10 +102,10 @@ function dice(item) {
   return ((mixed ^ (mixed >>> 15)) >>> 0) / 4294967296;
 }
 
-// Draws the part of a lane that is in view; `y` and `height` are those of its items. What is too narrow to be seen
-// is put together: a block is as strong as it is full. Its colour is that of one of its items, by chance, longer ones
-// more likely: so the colours of many blocks have the shares that they have in the run. Blocks begin at times that do
-// not depend on where the view begins, so that nothing flickers when it moves.
+// Draws the part of a lane that is in view; `y` and `height` are those of its items. What is too narrow to be
+// seen is put together: a block is as strong as it is full. Its colour is that of one of its items, by chance,
+// longer ones more likely: so the colours of many blocks have the shares that they have in the run. Where
+// blocks begin does not depend on where the view begins, so that nothing flickers when it moves.
 function drawLane(context, lane, view, left, width, y, height, withText) {
   const scale = width / (view.end - view.start);
   const { start, end, item } = lane;
@@ -114,7 +130,8 @@ function drawLane(context, lane, view, left, width, y, height, withText) {
       context.globalAlpha = lit ? 1 : 0.16;
       context.fillStyle = color;
       context.fillRect(left + x0, y, wide > 8 ? wide - 1 : wide - 0.5, height);
-      if (withText && wide > 44 && height >= 11) drawText(context, itemText(lane, item[i]), left + x0 + 4, y + height / 2, wide - 8, color, lit);
+      if (withText && lit && wide > 44 && height >= 11)
+        drawText(context, itemText(lane, item[i]), left + x0 + 4, y + height / 2, wide - 8, color);
       continue;
     }
     const cell = Math.floor(start[i] / grid);
@@ -136,10 +153,10 @@ function drawLane(context, lane, view, left, width, y, height, withText) {
   context.globalAlpha = 1;
 }
 
-function drawText(context, text, x, y, room, color, lit) {
+function drawText(context, text, x, y, room, color) {
   const letters = Math.floor(room / 6.1);
   if (letters < 4) return;
-  context.fillStyle = lit ? (wantsDarkText(color) ? "#15181d" : "#ffffff") : theme.faint;
+  context.fillStyle = wantsDarkText(color) ? "#15181d" : "#ffffff";
   context.globalAlpha = 1;
   context.fillText(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y + 0.5);
 }

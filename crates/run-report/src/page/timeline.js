@@ -27,9 +27,13 @@ function makeTimeline() {
   let gutter = 118;
   let width = 0;
   let hover = null;
-  const OVERVIEW = 36, AXIS = 22;
+  const OVERVIEW = 36,
+    AXIS = 22;
   const layers = {};
-  const scroller = byId("scroller"), stack = byId("stack"), tip = byId("tip"), board = byId("board");
+  const scroller = byId("scroller"),
+    stack = byId("stack"),
+    tip = byId("tip"),
+    board = byId("board");
 
   function resize() {
     const room = board.clientWidth;
@@ -38,7 +42,12 @@ function makeTimeline() {
     const scrolled = scroller.offsetWidth - scroller.clientWidth;
     width -= scrolled;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    for (const [id, height] of [["overview", OVERVIEW], ["axis", AXIS], ["lanes", total], ["marks", total]]) {
+    for (const [id, height] of [
+      ["overview", OVERVIEW],
+      ["axis", AXIS],
+      ["lanes", total],
+      ["marks", total],
+    ]) {
       const canvas = byId(id);
       canvas.width = Math.round((gutter + width) * ratio);
       canvas.height = Math.round(height * ratio);
@@ -63,7 +72,8 @@ function makeTimeline() {
     const busy = new Float64Array(bins);
     const scale = bins / (whole.end - whole.start);
     for (let r = 0; r < records.count; r++) {
-      const from = (records.start[r] - whole.start) * scale, to = (records.end[r] - whole.start) * scale;
+      const from = (records.start[r] - whole.start) * scale,
+        to = (records.end[r] - whole.start) * scale;
       for (let bin = Math.floor(from); bin <= Math.min(Math.floor(to), bins - 1); bin++) {
         busy[bin] += Math.min(to, bin + 1) - Math.max(from, bin);
       }
@@ -123,12 +133,17 @@ function makeTimeline() {
       if (at < gutter - 1) continue;
       context.fillRect(at, AXIS - 5, 1, 5);
       const text = round(Math.abs(time) < step / 2 ? 0 : time / unit, digits);
-      context.fillText(text, Math.min(at + 4, gutter + width - context.measureText(text).width - 2), AXIS / 2);
+      context.fillText(
+        text,
+        Math.min(at + 4, gutter + width - context.measureText(text).width - 2),
+        AXIS / 2,
+      );
     }
   }
 
   function visibleLanes() {
-    const from = scroller.scrollTop - laneHeight, to = scroller.scrollTop + scroller.clientHeight;
+    const from = scroller.scrollTop - laneHeight,
+      to = scroller.scrollTop + scroller.clientHeight;
     return lanes.map((_, index) => index).filter((index) => top[index] >= from && top[index] <= to);
   }
 
@@ -138,7 +153,8 @@ function makeTimeline() {
     context.clearRect(0, scroller.scrollTop, gutter + width, scroller.clientHeight);
     context.textBaseline = "middle";
     context.fillStyle = theme.line;
-    for (const time of ticks().all) if (x(time) >= gutter) context.fillRect(x(time), scroller.scrollTop, 1, scroller.clientHeight);
+    for (const time of ticks().all)
+      if (x(time) >= gutter) context.fillRect(x(time), scroller.scrollTop, 1, scroller.clientHeight);
     context.font = "11px system-ui, sans-serif";
     for (const index of visible) {
       const lane = lanes[index];
@@ -167,8 +183,15 @@ function makeTimeline() {
   }
   function box(record) {
     const y = top[laneOf(record)] + 1;
-    const left = Math.max(x(records.start[record]), gutter), right = Math.min(x(records.end[record]), gutter + width);
-    return { left, right: Math.max(right, left + 2), y, middle: y + laneHeight / 2 - 1, shown: x(records.end[record]) >= gutter && x(records.start[record]) <= gutter + width };
+    const left = Math.max(x(records.start[record]), gutter),
+      right = Math.min(x(records.end[record]), gutter + width);
+    return {
+      left,
+      right: Math.max(right, left + 2),
+      y,
+      middle: y + laneHeight / 2 - 1,
+      shown: x(records.end[record]) >= gutter && x(records.start[record]) <= gutter + width,
+    };
   }
 
   const MOST_ARROWS = 150;
@@ -180,18 +203,44 @@ function makeTimeline() {
     context.beginPath();
     context.rect(gutter, 0, width, total);
     context.clip();
+    if (state.showPath) drawPath(context);
     if (task >= 0) {
-      const own = firstRecord(task), lastOwn = lastRecord(task);
+      const own = firstRecord(task),
+        lastOwn = lastRecord(task);
       if (own >= 0) {
-        for (const other of predecessors(task).subarray(0, MOST_ARROWS)) arrow(context, lastRecord(other), own, theme.before);
-        for (const other of successors(task).subarray(0, MOST_ARROWS)) arrow(context, lastOwn, firstRecord(other), theme.after);
+        for (const other of predecessors(task).subarray(0, MOST_ARROWS))
+          arrow(context, lastRecord(other), own, theme.before);
+        for (const other of successors(task).subarray(0, MOST_ARROWS))
+          arrow(context, lastOwn, firstRecord(other), theme.after);
       }
-      for (let r = tasks.firstRecord[task]; r < tasks.firstRecord[task + 1]; r++) frame(context, r, theme.ink, 2);
+      for (let r = tasks.firstRecord[task]; r < tasks.firstRecord[task + 1]; r++)
+        frame(context, r, theme.ink, 2);
     }
     if (state.task >= 0 && state.task !== task) {
-      for (let r = tasks.firstRecord[state.task]; r < tasks.firstRecord[state.task + 1]; r++) frame(context, r, theme.accent, 2);
+      for (let r = tasks.firstRecord[state.task]; r < tasks.firstRecord[state.task + 1]; r++)
+        frame(context, r, theme.accent, 2);
     }
     context.restore();
+  }
+  // From each task of the critical path to the next, unless so many lines would hide the lanes.
+  function drawPath(context) {
+    const list = content.path.tasks;
+    const lines = [];
+    for (let i = 1; i < list.length; i++) {
+      const [from, to] = [lastRecord(list[i - 1]), firstRecord(list[i])];
+      if (records.start[to] >= view.start && records.end[from] <= view.end) lines.push([from, to]);
+    }
+    if (lines.length > width / 12) return;
+    context.strokeStyle = theme.path;
+    context.lineWidth = 1;
+    context.globalAlpha = 0.6;
+    context.beginPath();
+    for (const [from, to] of lines) {
+      context.moveTo(x(records.end[from]), box(from).middle);
+      context.lineTo(x(records.start[to]), box(to).middle);
+    }
+    context.stroke();
+    context.globalAlpha = 1;
   }
   function frame(context, record, color, thick) {
     const { left, right, y, shown } = box(record);
@@ -202,8 +251,10 @@ function makeTimeline() {
   }
   function arrow(context, from, to, color) {
     if (from < 0 || to < 0) return;
-    const x0 = x(records.end[from]), x1 = x(records.start[to]);
-    const y0 = box(from).middle, y1 = box(to).middle;
+    const x0 = x(records.end[from]),
+      x1 = x(records.start[to]);
+    const y0 = box(from).middle,
+      y1 = box(to).middle;
     const bend = Math.max(18, Math.min(Math.abs(x1 - x0) / 2, 120));
     context.strokeStyle = context.fillStyle = color;
     context.lineWidth = 1.5;
@@ -220,7 +271,8 @@ function makeTimeline() {
     frame(context, to, color, 1.5);
   }
 
-  let wanted = false, marksWanted = false;
+  let wanted = false,
+    marksWanted = false;
   function draw() {
     if (wanted) return;
     wanted = true;
@@ -235,7 +287,10 @@ function makeTimeline() {
   function drawMarksSoon() {
     if (marksWanted || wanted) return;
     marksWanted = true;
-    requestAnimationFrame(() => { marksWanted = false; drawMarks(); });
+    requestAnimationFrame(() => {
+      marksWanted = false;
+      drawMarks();
+    });
   }
 
   function show(start, end) {
@@ -246,11 +301,14 @@ function makeTimeline() {
     view.end = view.start + length;
     draw();
   }
+  // Around a time, else around the chosen task if it is in view, else around the middle.
   function zoom(factor, around) {
-    const at = around ?? (view.start + view.end) / 2;
+    const middle = state.record < 0 ? -1 : (records.start[state.record] + records.end[state.record]) / 2;
+    const at = around ?? (middle > view.start && middle < view.end ? middle : (view.start + view.end) / 2);
     show(at - (at - view.start) * factor, at + (view.end - at) * factor);
   }
-  const move = (part) => show(view.start + part * (view.end - view.start), view.end + part * (view.end - view.start));
+  const move = (part) =>
+    show(view.start + part * (view.end - view.start), view.end + part * (view.end - view.start));
 
   // Brings a record into view: wide enough to be seen, with what is around it.
   function reveal(record) {
@@ -273,11 +331,20 @@ function makeTimeline() {
     const index = top.findIndex((y) => py >= y && py < y + laneHeight);
     if (index < 0 || px < gutter) return null;
     const lane = lanes[index];
-    const time = timeAt(px), slack = (3 / width) * (view.end - view.start);
-    let best = -1, distance = slack;
-    for (let i = Math.max(firstAfter(lane, time - slack) - 1, 0); i < lane.start.length && lane.start[i] <= time + slack; i++) {
+    const time = timeAt(px),
+      slack = (3 / width) * (view.end - view.start);
+    let best = -1,
+      distance = slack;
+    for (
+      let i = Math.max(firstAfter(lane, time - slack) - 1, 0);
+      i < lane.start.length && lane.start[i] <= time + slack;
+      i++
+    ) {
       const away = time < lane.start[i] ? lane.start[i] - time : time > lane.end[i] ? time - lane.end[i] : 0;
-      if (away < distance) { distance = away; best = i; }
+      if (away < distance) {
+        distance = away;
+        best = i;
+      }
       if (away === 0) break;
     }
     if (best < 0) return null;
@@ -294,21 +361,32 @@ function makeTimeline() {
   }
   function hideTip() {
     tip.hidden = true;
-    if (hover) { hover = null; drawMarksSoon(); }
+    if (hover) {
+      hover = null;
+      drawMarksSoon();
+    }
   }
 
   // Pointers: a drag moves, a click chooses.
   let drag = null;
   stack.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    drag = { px: event.clientX, py: event.clientY, start: view.start, end: view.end, top: scroller.scrollTop, moved: false };
+    drag = {
+      px: event.clientX,
+      py: event.clientY,
+      start: view.start,
+      end: view.end,
+      top: scroller.scrollTop,
+      moved: false,
+    };
     stack.setPointerCapture(event.pointerId);
     board.focus({ preventScroll: true });
   });
   stack.addEventListener("pointermove", (event) => {
     const bounds = stack.getBoundingClientRect();
     if (drag) {
-      const dx = event.clientX - drag.px, dy = event.clientY - drag.py;
+      const dx = event.clientX - drag.px,
+        dy = event.clientY - drag.py;
       if (!drag.moved && Math.hypot(dx, dy) < 4) return;
       drag.moved = true;
       stack.classList.add("moving");
@@ -320,7 +398,10 @@ function makeTimeline() {
     }
     const found = at(event.clientX - bounds.left, event.clientY - bounds.top);
     if (!found) return hideTip();
-    if (!hover || hover.item !== found.item || hover.lane !== found.lane) { hover = found; drawMarksSoon(); }
+    if (!hover || hover.item !== found.item || hover.lane !== found.lane) {
+      hover = found;
+      drawMarksSoon();
+    }
     showTip(event);
   });
   const drop = (event) => {
@@ -337,35 +418,58 @@ function makeTimeline() {
   stack.addEventListener("pointerup", drop);
   stack.addEventListener("pointercancel", drop);
   stack.addEventListener("pointerleave", hideTip);
-  stack.addEventListener("dblclick", (event) => zoom(0.4, timeAt(event.clientX - stack.getBoundingClientRect().left)));
-  board.addEventListener("wheel", (event) => {
-    const px = event.clientX - board.getBoundingClientRect().left;
-    if (event.ctrlKey || event.metaKey || event.altKey) {
-      event.preventDefault();
-      zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.006), timeAt(Math.max(px, gutter)));
-    } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-      event.preventDefault();
-      move((event.deltaX || event.deltaY) / width);
-    }
-    hideTip();
-  }, { passive: false });
+  stack.addEventListener("dblclick", (event) =>
+    zoom(0.4, timeAt(event.clientX - stack.getBoundingClientRect().left)),
+  );
+  board.addEventListener(
+    "wheel",
+    (event) => {
+      const px = event.clientX - board.getBoundingClientRect().left;
+      if (event.ctrlKey || event.metaKey || event.altKey) {
+        event.preventDefault();
+        zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.006), timeAt(Math.max(px, gutter)));
+      } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+        event.preventDefault();
+        move((event.deltaX || event.deltaY) / width);
+      }
+      hideTip();
+    },
+    { passive: false },
+  );
   board.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = {
-      ArrowLeft: () => move(-0.15), ArrowRight: () => move(0.15), "+": () => zoom(0.6), "=": () => zoom(0.6),
-      "-": () => zoom(1 / 0.6), 0: () => show(whole.start, whole.end), Escape: () => choose({ task: -1, record: -1, kernel: -1 }, false),
-      a: () => move(-0.15), d: () => move(0.15), w: () => zoom(0.6), s: () => zoom(1 / 0.6),
+      ArrowLeft: () => move(-0.15),
+      ArrowRight: () => move(0.15),
+      "+": () => zoom(0.6),
+      "=": () => zoom(0.6),
+      "-": () => zoom(1 / 0.6),
+      0: () => show(whole.start, whole.end),
+      Escape: () => choose({ task: -1, record: -1, kernel: -1 }, false),
+      a: () => move(-0.15),
+      d: () => move(0.15),
+      w: () => zoom(0.6),
+      s: () => zoom(1 / 0.6),
     };
-    if (keys[event.key]) { keys[event.key](); event.preventDefault(); }
+    if (keys[event.key]) {
+      keys[event.key]();
+      event.preventDefault();
+    }
   });
 
   // The overview: what is dragged over is shown; a click moves the view there.
   const overview = byId("overview");
   let from = null;
-  const wholeTime = (event) => whole.start + ((event.clientX - overview.getBoundingClientRect().left - gutter) / width) * (whole.end - whole.start);
-  overview.addEventListener("pointerdown", (event) => { from = { px: event.clientX, time: wholeTime(event) }; overview.setPointerCapture(event.pointerId); });
+  const wholeTime = (event) =>
+    whole.start +
+    ((event.clientX - overview.getBoundingClientRect().left - gutter) / width) * (whole.end - whole.start);
+  overview.addEventListener("pointerdown", (event) => {
+    from = { px: event.clientX, time: wholeTime(event) };
+    overview.setPointerCapture(event.pointerId);
+  });
   overview.addEventListener("pointermove", (event) => {
-    if (from && Math.abs(event.clientX - from.px) > 4) show(Math.min(from.time, wholeTime(event)), Math.max(from.time, wholeTime(event)));
+    if (from && Math.abs(event.clientX - from.px) > 4)
+      show(Math.min(from.time, wholeTime(event)), Math.max(from.time, wholeTime(event)));
   });
   overview.addEventListener("pointerup", (event) => {
     if (from && Math.abs(event.clientX - from.px) <= 4) {
@@ -385,41 +489,4 @@ function makeTimeline() {
   });
   resize();
   return { draw };
-}
-
-function rows(list, pairs) {
-  for (const [name, value] of pairs) list.append(make("dt", {}, name), make("dd", {}, value));
-  return list;
-}
-
-function recordTip(record) {
-  const task = records.task[record];
-  const pairs = [
-    ["core", `${content.cores.find((core) => core.id === records.core[record]).kind} ${records.core[record]}`],
-    ["start", moment(records.start[record])],
-    ["runs for", duration(records.end[record] - records.start[record])],
-  ];
-  if (content.level >= 2) {
-    pairs.push(["dispatch → start", duration(records.start[record] - records.dispatch[record])]);
-    pairs.push(["end → seen done", duration(records.finish[record] - records.end[record])]);
-  }
-  const names = (list, kind, text) => {
-    if (!list.length) return null;
-    const shown = Array.from(list.subarray(0, 5), taskName).join(", ");
-    return make("div", { class: kind }, `${text} ${shown}${list.length > 5 ? ` and ${number(list.length - 5)} more` : ""}`);
-  };
-  return [
-    make("div", {}, dot(records.kernel[record]), " ", make("b", {}, kernels[records.kernel[record]].name), ` ${taskName(task)}`),
-    rows(make("dl", {}), pairs),
-    names(predecessors(task), "before", "waits for") ?? "",
-    names(successors(task), "after", "before") ?? "",
-  ];
-}
-
-function phaseTip(lane, item) {
-  const column = lane.column;
-  const pairs = [["start", moment(column.start[item])], ["takes", duration(column.end[item] - column.start[item])]];
-  if (column.tasks) pairs.push(["tasks", number(column.tasks[item])]);
-  else if (column.task[item]) pairs.push(["task", taskName(column.task[item] - 1)]);
-  return [make("div", {}, make("b", {}, column.kinds[column.kind[item]]), ` on ${lane.label}`), rows(make("dl", {}), pairs)];
 }

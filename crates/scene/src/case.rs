@@ -1,0 +1,379 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chip_worker::{
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, LibraryFiles, ResourceReport,
+    RingOptions, RunOutcome, RunnerError, WorkerError,
+};
+
+use crate::build::BuiltScene;
+use crate::compare::Mismatch;
+use crate::data::Data;
+use crate::random::Random;
+
+type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
+
+/// One thing that a scene shows: arguments to run with, and how to see that all went well.
+#[derive(Clone)]
+pub struct Case {
+    name: String,
+    script: Arc<Script>,
+    rings: RingOptions,
+}
+
+impl Case {
+    /// A case that does as it likes.
+    pub fn new<F>(name: impl Into<String>, script: F) -> Self
+    where
+        F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
+    {
+        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
+    }
+
+    /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
+    /// from the numbers given to it: the same for the same seed.
+    pub fn golden<F>(name: impl Into<String>, program: &'static str, config: CallConfig, data: F) -> Self
+    where
+        F: Fn(&mut Random) -> Data + Send + Sync + 'static,
+    {
+        Self::new(name, move |stage| {
+            let handle = stage.register(program)?;
+            stage.run(&handle, data(&mut stage.random(0)), &config)?;
+            Ok(())
+        })
+    }
+
+    /// The case on a worker with such rings.
+    #[must_use]
+    pub fn rings(mut self, rings: RingOptions) -> Self {
+        self.rings = rings;
+        self
+    }
+
+    /// The rings that it wants.
+    pub(crate) fn own_rings(&self) -> RingOptions {
+        self.rings
+    }
+
+    /// Its name within the scene.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a case failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaseError {
+    /// Results are not what they should be.
+    #[error("{}", texts(.0))]
+    Wrong(Vec<Mismatch>),
+    /// Something else is not as it should be.
+    #[error("{0}")]
+    Check(String),
+    /// The scene has no program of that name.
+    #[error("the scene has no program \"{0}\"")]
+    NoProgram(&'static str),
+    /// The case has ended and more is held than before.
+    #[error("the case left something behind; before: {before}; after: {after}")]
+    Left {
+        /// What the worker held before.
+        before: Box<ResourceReport>,
+        /// What it holds now.
+        after: Box<ResourceReport>,
+    },
+    /// The worker is closed and something is still held.
+    #[error("the closed worker still holds {0}")]
+    NotReleased(Box<ResourceReport>),
+    /// The case has failed, and threads of it were given up: they may still run.
+    #[error("{source}")]
+    LeftRunning {
+        /// Why it failed.
+        source: Box<CaseError>,
+    },
+    /// The worker refused or failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+impl CaseError {
+    /// Whether kernels or orchestrations of the case may still run: they take a CPU, and end with the process only.
+    #[must_use]
+    pub fn may_still_run(&self) -> bool {
+        match self {
+            Self::LeftRunning { .. } => true,
+            Self::NotReleased(report) => report.device.abandoned_threads > 0,
+            _ => false,
+        }
+    }
+}
+
+impl From<ArgsError> for CaseError {
+    fn from(error: ArgsError) -> Self {
+        Self::Worker(error.into())
+    }
+}
+
+impl From<RunnerError> for CaseError {
+    fn from(error: RunnerError) -> Self {
+        Self::Worker(error.into())
+    }
+}
+
+fn texts(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What a case did; times and tasks are sums over its runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CaseReport {
+    /// Runs.
+    pub runs: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// Wall clock of the runs on the host.
+    pub host_wall: Duration,
+    /// Time of the runs on the device's clock.
+    pub device_wall: Duration,
+}
+
+/// What a case is run with, apart from its scene.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Setup {
+    device: u32,
+    seed: u64,
+    watchdog: Option<Duration>,
+}
+
+impl Setup {
+    /// The device id; 0 unless set.
+    pub fn device(mut self, id: u32) -> Self {
+        self.device = id;
+        self
+    }
+
+    /// What random arguments are drawn from; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How long no kernel may end before a simulated run is given up; the worker's default unless set.
+    pub fn watchdog(mut self, limit: Duration) -> Self {
+        self.watchdog = Some(limit);
+        self
+    }
+}
+
+/// Where a case plays: a worker, and the programs of the scene.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    worker: &'a ChipWorker,
+    scene: &'a BuiltScene,
+    case: &'a str,
+    seed: u64,
+    report: CaseReport,
+}
+
+impl<'a> Stage<'a> {
+    /// The worker.
+    #[must_use]
+    pub fn worker(&self) -> &'a ChipWorker {
+        self.worker
+    }
+
+    /// Numbers to make arguments of: for each case, seed and `stream` a sequence of its own.
+    #[must_use]
+    pub fn random(&self, stream: u64) -> Random {
+        Random::of_case(self.seed, self.scene.scene().name, self.case, stream)
+    }
+
+    /// A program of the scene.
+    ///
+    /// # Errors
+    /// [`CaseError::NoProgram`].
+    pub fn program(&self, name: &'static str) -> Result<&'a CallableSource, CaseError> {
+        self.scene.program(name).ok_or(CaseError::NoProgram(name))
+    }
+
+    /// Registers a program of the scene.
+    ///
+    /// # Errors
+    /// [`CaseError::NoProgram`], or the worker's.
+    pub fn register(&self, name: &'static str) -> Result<CallableHandle, CaseError> {
+        Ok(self.worker.register_source(self.program(name)?)?)
+    }
+
+    /// Runs a callable and compares the results.
+    ///
+    /// # Errors
+    /// The worker's, or [`CaseError::Wrong`].
+    pub fn run(
+        &mut self,
+        handle: &CallableHandle,
+        mut data: Data,
+        config: &CallConfig,
+    ) -> Result<RunOutcome, CaseError> {
+        let args = data.args()?;
+        let outcome = self.worker.run(handle, &args, config)?;
+        drop(args);
+        self.report.runs += 1;
+        self.report.tasks += outcome.tasks;
+        self.report.host_wall += outcome.host_wall;
+        self.report.device_wall += outcome.device_wall;
+        let mismatches = data.mismatches();
+        if mismatches.is_empty() { Ok(outcome) } else { Err(CaseError::Wrong(mismatches)) }
+    }
+
+    /// Runs a callable that fails; the status it ends with, and its text. The results that `data` expects are those from
+    /// before, as a failed run writes none.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] when it does not fail or fails without a status, or [`CaseError::Wrong`].
+    pub fn run_to_status(
+        &mut self,
+        handle: &CallableHandle,
+        mut data: Data,
+        config: &CallConfig,
+    ) -> Result<(i32, String), CaseError> {
+        let args = data.args()?;
+        let result = self.worker.run(handle, &args, config);
+        drop(args);
+        let status = match result {
+            Err(error) => match error.code() {
+                Some(code) => (code, error.to_string()),
+                None => return Err(error.into()),
+            },
+            Ok(_) => return Err(CaseError::Check("the run was expected to fail, and did not".to_owned())),
+        };
+        let mismatches = data.mismatches();
+        if mismatches.is_empty() { Ok(status) } else { Err(CaseError::Wrong(mismatches)) }
+    }
+
+    /// Demands that two values are equal.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] with `what` and both values.
+    pub fn expect_eq<T: PartialEq + fmt::Debug>(
+        &self,
+        what: &str,
+        got: &T,
+        expected: &T,
+    ) -> Result<(), CaseError> {
+        if got == expected {
+            return Ok(());
+        }
+        Err(CaseError::Check(format!("{what}: expected {expected:?}, got {got:?}")))
+    }
+}
+
+/// Runs a case on a worker, whatever its rings, with arguments of a seed.
+///
+/// # Errors
+/// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
+pub fn run_case(
+    worker: &ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    seed: u64,
+) -> Result<CaseReport, CaseError> {
+    let before = worker.report();
+    let mut stage = Stage { worker, scene, case: case.name(), seed, report: CaseReport::default() };
+    (case.script)(&mut stage)?;
+    let report = stage.report;
+    let after = worker.report();
+    if held(&before) != held(&after) {
+        return Err(CaseError::Left { before: Box::new(before), after: Box::new(after) });
+    }
+    Ok(report)
+}
+
+/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree. `None` if the case needs what
+/// loaded libraries do not have: graphs and kernels in Rust, or phases of a run.
+///
+/// # Errors
+/// As [`run_alone`].
+pub fn run_in_tree(
+    tree: &Path,
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+) -> Result<Option<CaseReport>, CaseError> {
+    let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    let (arch, variant) = platform.folders();
+    let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
+    let rings = case.rings;
+    let sizes = [
+        ("task_window", rings.task_window.map(u64::from)),
+        ("heap", rings.heap),
+        ("dep_pool", rings.dep_pool.map(u64::from)),
+    ];
+    let mut companions = files.companions;
+    for (name, size) in sizes {
+        companions =
+            size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
+    }
+    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
+    match run_and_close(worker, scene, case, setup.seed) {
+        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
+///
+/// # Errors
+/// As [`run_case`], and [`CaseError::NotReleased`].
+pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
+    let mut worker = ChipWorker::builder()
+        .platform(scene.platform())
+        .runtime(scene.scene().runtime)
+        .device(setup.device)
+        .rings(case.rings);
+    if let Some(limit) = setup.watchdog {
+        worker = worker.watchdog(Some(limit));
+    }
+    run_and_close(worker.build()?, scene, case, setup.seed)
+}
+
+fn run_and_close(
+    worker: ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    seed: u64,
+) -> Result<CaseReport, CaseError> {
+    let result = run_case(&worker, scene, case, seed);
+    let running = worker.report().device.abandoned_threads > 0;
+    let report = match result {
+        Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),
+        result => result?,
+    };
+    let left = worker.close()?;
+    if left.is_zero() { Ok(report) } else { Err(CaseError::NotReleased(Box::new(left))) }
+}
+
+/// What a case has to give back. Threads and arenas, for two, stay; allocations are counted, as arenas take more
+/// bytes than they say.
+fn held(report: &ResourceReport) -> [usize; 7] {
+    let arenas = [report.arenas.gm_heap, report.arenas.gm_sm, report.arenas.runtime_arena];
+    [
+        report.allocations - arenas.iter().filter(|&&bytes| bytes > 0).count(),
+        report.callables,
+        report.kernels,
+        report.images,
+        report.orchestrations,
+        report.runs,
+        report.deferred_errors,
+    ]
+}
