@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) way: Way,
     pub(crate) devices: u32,
     pub(crate) seed: u64,
+    pub(crate) diagnostics: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) retries: u32,
@@ -73,6 +74,8 @@ How:
   --seed N             what random arguments are drawn from (default: 0)
   --timeout SECONDS    for each case; a kernel that never ends is given up and named before that (default: 120)
   --total-timeout SECONDS  for all together (default: none)
+  --diagnostics DIR    let runs record all they can into DIR/<scene>/<case>/<platform>, for `cargo xtask report`; a case
+                       whose records do not hold together fails
   --smallest-rings     run the cases of tensormap_and_ringbuffer with the smallest rings that they pass with
   --tree DIR           run on the libraries of a build/lib tree; cases that need Rust kernels or phases of a run
                        are left out
@@ -111,6 +114,7 @@ impl Options {
             way: Way::Linked,
             devices: cpus(),
             seed: 0,
+            diagnostics: None,
             timeout: DEFAULT_TIMEOUT,
             total_timeout: None,
             retries: 0,
@@ -163,6 +167,7 @@ impl Options {
             "timeout" => self.timeout = seconds(name, &value(parser)?)?,
             "total-timeout" => self.total_timeout = Some(seconds(name, &value(parser)?)?),
             "tree" => self.set_way(Way::Tree(path(parser)?))?,
+            "diagnostics" => self.diagnostics = Some(path(parser)?),
             "retry-pto-isa" => self.retry_pto_isa = Some(path(parser)?),
             "json" => self.json = Some(report_file(&path(parser)?)?),
             "junit" => self.junit = Some(report_file(&path(parser)?)?),
@@ -184,6 +189,9 @@ impl Options {
             if wanted.runtimes.is_empty() {
                 return Err("--smallest-rings is for the runtime tensormap_and_ringbuffer".to_owned());
             }
+        }
+        if self.diagnostics.is_some() && self.wanted.repeat > 1 {
+            return Err("--diagnostics has one folder for each case, so --repeat has no meaning".to_owned());
         }
         if let Some(dir) = self.retry_pto_isa.as_ref().filter(|dir| !dir.join("include/pto").is_dir()) {
             return Err(format!(

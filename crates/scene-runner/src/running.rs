@@ -119,6 +119,7 @@ impl Session<'_> {
             way: self.options.way.clone(),
             seed: self.options.seed,
             watchdog_seconds: self.options.watchdog().as_secs_f64(),
+            diagnostics: self.options.diagnostics.clone(),
             devices: job.devices,
             items: planned.collect(),
             objects: objects.iter().map(|object| object.len() as u64).collect(),

@@ -134,7 +134,11 @@ impl Work {
             Err(text) => return failed(text.clone()),
         };
         let watchdog = Duration::from_secs_f64(self.plan.watchdog_seconds);
-        let setup = Setup::default().device(device).seed(self.plan.seed).watchdog(watchdog);
+        let mut setup = Setup::default().device(device).seed(self.plan.seed).watchdog(watchdog);
+        if let Some(folder) = &self.plan.diagnostics {
+            let PlannedItem { scene, case, platform, .. } = &found.item;
+            setup = setup.diagnostics(folder.join(scene).join(case).join(platform));
+        }
         match self.run_built(built, &found.case, &setup) {
             Ok(result) => result,
             Err(error) => {

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use chip_worker::{
 use crate::build::BuiltScene;
 use crate::compare::Mismatch;
 use crate::data::Data;
+use crate::diagnostics;
 use crate::random::Random;
 
 type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
@@ -148,12 +149,13 @@ pub struct CaseReport {
 }
 
 /// What a case is run with, apart from its scene.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Setup {
     device: u32,
     seed: u64,
     watchdog: Option<Duration>,
+    diagnostics: Option<PathBuf>,
 }
 
 impl Setup {
@@ -174,6 +176,13 @@ impl Setup {
         self.watchdog = Some(limit);
         self
     }
+
+    /// A folder in which runs leave what they have recorded: all of it, and of several runs the last counts. A case whose
+    /// records do not hold together fails.
+    pub fn diagnostics(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.diagnostics = Some(folder.into());
+        self
+    }
 }
 
 /// Where a case plays: a worker, and the programs of the scene.
@@ -183,6 +192,7 @@ pub struct Stage<'a> {
     scene: &'a BuiltScene,
     case: &'a str,
     seed: u64,
+    diagnostics: Option<&'a Path>,
     report: CaseReport,
 }
 
@@ -225,15 +235,24 @@ impl<'a> Stage<'a> {
         mut data: Data,
         config: &CallConfig,
     ) -> Result<RunOutcome, CaseError> {
+        let config = self.recorded(config)?;
         let args = data.args()?;
-        let outcome = self.worker.run(handle, &args, config)?;
+        let outcome = self.worker.run(handle, &args, &config)?;
         drop(args);
         self.report.runs += 1;
         self.report.tasks += outcome.tasks;
         self.report.host_wall += outcome.host_wall;
         self.report.device_wall += outcome.device_wall;
         let mismatches = data.mismatches();
-        if mismatches.is_empty() { Ok(outcome) } else { Err(CaseError::Wrong(mismatches)) }
+        if !mismatches.is_empty() {
+            return Err(CaseError::Wrong(mismatches));
+        }
+        self.diagnostics.map_or(Ok(()), diagnostics::check)?;
+        Ok(outcome)
+    }
+
+    fn recorded(&self, config: &CallConfig) -> Result<CallConfig, CaseError> {
+        self.diagnostics.map_or(Ok(*config), |folder| diagnostics::all_on(config, folder))
     }
 
     /// Runs a callable that fails; the status it ends with, and its text. The results that `data` expects are those from
@@ -247,8 +266,9 @@ impl<'a> Stage<'a> {
         mut data: Data,
         config: &CallConfig,
     ) -> Result<(i32, String), CaseError> {
+        let config = self.recorded(config)?;
         let args = data.args()?;
-        let result = self.worker.run(handle, &args, config);
+        let result = self.worker.run(handle, &args, &config);
         drop(args);
         let status = match result {
             Err(error) => match error.code() {
@@ -288,8 +308,24 @@ pub fn run_case(
     case: &Case,
     seed: u64,
 ) -> Result<CaseReport, CaseError> {
+    perform(worker, scene, case, &Setup::default().seed(seed))
+}
+
+fn perform(
+    worker: &ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+) -> Result<CaseReport, CaseError> {
     let before = worker.report();
-    let mut stage = Stage { worker, scene, case: case.name(), seed, report: CaseReport::default() };
+    let mut stage = Stage {
+        worker,
+        scene,
+        case: case.name(),
+        seed: setup.seed,
+        diagnostics: setup.diagnostics.as_deref(),
+        report: CaseReport::default(),
+    };
     (case.script)(&mut stage)?;
     let report = stage.report;
     let after = worker.report();
@@ -325,7 +361,7 @@ pub fn run_in_tree(
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
     let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
-    match run_and_close(worker, scene, case, setup.seed) {
+    match run_and_close(worker, scene, case, setup) {
         Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
         result => result.map(Some),
     }
@@ -344,16 +380,16 @@ pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseR
     if let Some(limit) = setup.watchdog {
         worker = worker.watchdog(Some(limit));
     }
-    run_and_close(worker.build()?, scene, case, setup.seed)
+    run_and_close(worker.build()?, scene, case, setup)
 }
 
 fn run_and_close(
     worker: ChipWorker,
     scene: &BuiltScene,
     case: &Case,
-    seed: u64,
+    setup: &Setup,
 ) -> Result<CaseReport, CaseError> {
-    let result = run_case(&worker, scene, case, seed);
+    let result = perform(&worker, scene, case, setup);
     let running = worker.report().device.abandoned_threads > 0;
     let report = match result {
         Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),

@@ -137,9 +137,9 @@ impl Iterator for Rows<'_> {
         if self.ended {
             return None;
         }
-        let steps = self.index.iter().zip(self.view.strides);
-        let first = steps.fold(Some(self.view.start_offset), |sum, (&index, &stride)| {
-            sum?.checked_add(u64::from(index).checked_mul(u64::from(stride))?)
+        let mut steps = self.index.iter().zip(self.view.strides);
+        let first = steps.try_fold(self.view.start_offset, |sum, (&index, &stride)| {
+            sum.checked_add(u64::from(index).checked_mul(u64::from(stride))?)
         });
         // The next row: the last index that can grow does, those behind it start again.
         self.ended = true;
