@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) way: Way,
     pub(crate) seed: u64,
     pub(crate) watchdog_seconds: f64,
+    /// Where the programs of devices on hardware are.
+    pub(crate) programs: Option<PathBuf>,
     /// How many devices run cases at once.
     pub(crate) devices: u32,
     /// The cases, in this order.
@@ -142,6 +144,7 @@ mod tests {
             way: Way::Tree("/a b".into()),
             seed: u64::MAX,
             watchdog_seconds: 0.25,
+            programs: Some("/c".into()),
             devices: 3,
             items: vec![item],
             objects,

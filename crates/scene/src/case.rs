@@ -1,11 +1,11 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, LibraryFiles, ResourceReport,
-    RingOptions, RunOutcome, RunnerError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, DeviceError, LibraryFiles,
+    ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError, programs_in_tree,
 };
 
 use crate::build::BuiltScene;
@@ -115,6 +115,21 @@ impl CaseError {
             _ => false,
         }
     }
+
+    /// What the case needs and no worker of such a kind has, if that is why it did not run: graphs, kernels or phases
+    /// of a run in Rust, for a loaded library or a chip on hardware.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Worker(WorkerError::LinkedOnly { .. }) => {
+                Some("it needs a worker that is linked in".to_owned())
+            }
+            Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
+                what, ..
+            }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
+            _ => None,
+        }
+    }
 }
 
 impl From<ArgsError> for CaseError {
@@ -148,12 +163,13 @@ pub struct CaseReport {
 }
 
 /// What a case is run with, apart from its scene.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Setup {
     device: u32,
     seed: u64,
     watchdog: Option<Duration>,
+    programs: Option<PathBuf>,
 }
 
 impl Setup {
@@ -172,6 +188,13 @@ impl Setup {
     /// How long no kernel may end before a simulated run is given up; the worker's default unless set.
     pub fn watchdog(mut self, limit: Duration) -> Self {
         self.watchdog = Some(limit);
+        self
+    }
+
+    /// On hardware, the `build/lib` tree that has the programs of the device itself; needed there, unless the runtime
+    /// is a library of such a tree.
+    pub fn programs(mut self, tree: impl Into<PathBuf>) -> Self {
+        self.programs = Some(tree.into());
         self
     }
 }
@@ -299,17 +322,16 @@ pub fn run_case(
     Ok(report)
 }
 
-/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree. `None` if the case needs what
-/// loaded libraries do not have: graphs and kernels in Rust, or phases of a run.
+/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree.
 ///
 /// # Errors
-/// As [`run_alone`].
+/// As [`run_alone`]; [`CaseError::lacks`] tells what loaded libraries do not have.
 pub fn run_in_tree(
     tree: &Path,
     scene: &BuiltScene,
     case: &Case,
     setup: &Setup,
-) -> Result<Option<CaseReport>, CaseError> {
+) -> Result<CaseReport, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
     let (arch, variant) = platform.folders();
     let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
@@ -325,10 +347,7 @@ pub fn run_in_tree(
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
     let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
-    match run_and_close(worker, scene, case, setup.seed) {
-        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
-        result => result.map(Some),
-    }
+    run_and_close(worker, scene, case, setup.seed)
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
@@ -336,11 +355,12 @@ pub fn run_in_tree(
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
-    let mut worker = ChipWorker::builder()
-        .platform(scene.platform())
-        .runtime(scene.scene().runtime)
-        .device(setup.device)
-        .rings(case.rings);
+    let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    let mut worker =
+        ChipWorker::builder().platform(platform).runtime(runtime).device(setup.device).rings(case.rings);
+    if let Some(tree) = setup.programs.as_ref().filter(|_| !platform.is_simulated()) {
+        worker = worker.programs(programs_in_tree(tree, platform, runtime)?);
+    }
     if let Some(limit) = setup.watchdog {
         worker = worker.watchdog(Some(limit));
     }
