@@ -43,8 +43,7 @@ fn fail(stage: &mut Stage<'_>, handle: &CallableHandle, code: i32) -> Result<(),
     let data = data.scalar(u64::from(code.cast_unsigned()));
     let (status, text) = stage.run_to_status(handle, data, &CallConfig::default())?;
     stage.expect_eq("status", &status, &-code.abs())?;
-    let message = format!("asked to end with {code}");
-    stage.expect_eq(&format!("\"{message}\" in \"{text}\""), &text.contains(&message), &true)
+    crate::expect_message(stage, &format!("asked to end with {code}"), &text)
 }
 
 fn succeed(stage: &mut Stage<'_>, handle: &CallableHandle) -> Result<(), CaseError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, DeviceError, LibraryFiles,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, DeviceError, LibraryFiles, Platform,
     ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError, programs_in_tree,
 };
 
@@ -21,6 +21,7 @@ pub struct Case {
     name: String,
     script: Arc<Script>,
     rings: RingOptions,
+    simulated_only: Option<&'static str>,
 }
 
 impl Case {
@@ -29,7 +30,8 @@ impl Case {
     where
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
-        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
+        let rings = RingOptions::default();
+        Self { name: name.into(), script: Arc::new(script), rings, simulated_only: None }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -50,6 +52,21 @@ impl Case {
     pub fn rings(mut self, rings: RingOptions) -> Self {
         self.rings = rings;
         self
+    }
+
+    /// The case in simulation only, as it needs what no device program has: `why`.
+    #[must_use]
+    pub fn simulated_only(mut self, why: &'static str) -> Self {
+        self.simulated_only = Some(why);
+        self
+    }
+
+    /// Whether it can run on a platform at all.
+    fn check(&self, platform: Platform) -> Result<(), CaseError> {
+        match self.simulated_only {
+            Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
+            _ => Ok(()),
+        }
     }
 
     /// The rings that it wants.
@@ -94,6 +111,12 @@ pub enum CaseError {
     /// The worker is closed and something is still held.
     #[error("the closed worker still holds {0}")]
     NotReleased(Box<ResourceReport>),
+    /// The case is for simulation, and this is hardware.
+    #[error("it runs in simulation only: {why}")]
+    SimulatedOnly {
+        /// What it needs.
+        why: &'static str,
+    },
     /// The case has failed, and threads of it were given up: they may still run.
     #[error("{source}")]
     LeftRunning {
@@ -117,13 +140,15 @@ impl CaseError {
     }
 
     /// What the case needs and no worker of such a kind has, if that is why it did not run: graphs, kernels or phases
-    /// of a run in Rust, for a loaded library or a chip on hardware.
+    /// of a run in Rust, for a loaded library or a chip on hardware; or what it says itself
+    /// ([`Case::simulated_only`]).
     #[must_use]
     pub fn lacks(&self) -> Option<String> {
         match self {
             Self::Worker(WorkerError::LinkedOnly { .. }) => {
                 Some("it needs a worker that is linked in".to_owned())
             }
+            Self::SimulatedOnly { why } => Some((*why).to_owned()),
             Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
                 what, ..
             }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
@@ -333,6 +358,7 @@ pub fn run_in_tree(
     setup: &Setup,
 ) -> Result<CaseReport, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    case.check(platform)?;
     let (arch, variant) = platform.folders();
     let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
     let rings = case.rings;
@@ -356,6 +382,7 @@ pub fn run_in_tree(
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    case.check(platform)?;
     let mut worker =
         ChipWorker::builder().platform(platform).runtime(runtime).device(setup.device).rings(case.rings);
     if let Some(tree) = setup.programs.as_ref().filter(|_| !platform.is_simulated()) {
