@@ -58,6 +58,8 @@ pub use device_runner::{
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]
 pub use hal_sys::Hal;
+#[cfg(feature = "onboard")]
+pub use hardware::programs_in_tree;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
 #[cfg(feature = "onboard")]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, LibraryFiles, ResourceReport,
-    RingOptions, RunOutcome, RunnerError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, DeviceError, LibraryFiles, Platform,
+    ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError, programs_in_tree,
 };
 
 use crate::build::BuiltScene;
@@ -22,6 +22,7 @@ pub struct Case {
     name: String,
     script: Arc<Script>,
     rings: RingOptions,
+    simulated_only: Option<&'static str>,
 }
 
 impl Case {
@@ -30,7 +31,8 @@ impl Case {
     where
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
-        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
+        let rings = RingOptions::default();
+        Self { name: name.into(), script: Arc::new(script), rings, simulated_only: None }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -51,6 +53,21 @@ impl Case {
     pub fn rings(mut self, rings: RingOptions) -> Self {
         self.rings = rings;
         self
+    }
+
+    /// The case in simulation only, as it needs what no device program has: `why`.
+    #[must_use]
+    pub fn simulated_only(mut self, why: &'static str) -> Self {
+        self.simulated_only = Some(why);
+        self
+    }
+
+    /// Whether it can run on a platform at all.
+    fn check(&self, platform: Platform) -> Result<(), CaseError> {
+        match self.simulated_only {
+            Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
+            _ => Ok(()),
+        }
     }
 
     /// The rings that it wants.
@@ -95,6 +112,12 @@ pub enum CaseError {
     /// The worker is closed and something is still held.
     #[error("the closed worker still holds {0}")]
     NotReleased(Box<ResourceReport>),
+    /// The case is for simulation, and this is hardware.
+    #[error("it runs in simulation only: {why}")]
+    SimulatedOnly {
+        /// What it needs.
+        why: &'static str,
+    },
     /// The case has failed, and threads of it were given up: they may still run.
     #[error("{source}")]
     LeftRunning {
@@ -114,6 +137,23 @@ impl CaseError {
             Self::LeftRunning { .. } => true,
             Self::NotReleased(report) => report.device.abandoned_threads > 0,
             _ => false,
+        }
+    }
+
+    /// What the case needs and no worker of such a kind has, if that is why it did not run: graphs, kernels or phases
+    /// of a run in Rust, for a loaded library or a chip on hardware; or what it says itself
+    /// ([`Case::simulated_only`]).
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self {
+            Self::Worker(WorkerError::LinkedOnly { .. }) => {
+                Some("it needs a worker that is linked in".to_owned())
+            }
+            Self::SimulatedOnly { why } => Some((*why).to_owned()),
+            Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
+                what, ..
+            }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
+            _ => None,
         }
     }
 }
@@ -156,6 +196,7 @@ pub struct Setup {
     seed: u64,
     watchdog: Option<Duration>,
     diagnostics: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Setup {
@@ -181,6 +222,13 @@ impl Setup {
     /// records do not hold together fails.
     pub fn diagnostics(mut self, folder: impl Into<PathBuf>) -> Self {
         self.diagnostics = Some(folder.into());
+        self
+    }
+
+    /// On hardware, the `build/lib` tree that has the programs of the device itself; needed there, unless the runtime
+    /// is a library of such a tree.
+    pub fn programs(mut self, tree: impl Into<PathBuf>) -> Self {
+        self.programs = Some(tree.into());
         self
     }
 }
@@ -335,18 +383,18 @@ fn perform(
     Ok(report)
 }
 
-/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree. `None` if the case needs what
-/// loaded libraries do not have: graphs and kernels in Rust, or phases of a run.
+/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree.
 ///
 /// # Errors
-/// As [`run_alone`].
+/// As [`run_alone`]; [`CaseError::lacks`] tells what loaded libraries do not have.
 pub fn run_in_tree(
     tree: &Path,
     scene: &BuiltScene,
     case: &Case,
     setup: &Setup,
-) -> Result<Option<CaseReport>, CaseError> {
+) -> Result<CaseReport, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    case.check(platform)?;
     let (arch, variant) = platform.folders();
     let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
     let rings = case.rings;
@@ -361,10 +409,7 @@ pub fn run_in_tree(
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
     let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
-    match run_and_close(worker, scene, case, setup) {
-        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
-        result => result.map(Some),
-    }
+    run_and_close(worker, scene, case, setup)
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
@@ -372,11 +417,13 @@ pub fn run_in_tree(
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
-    let mut worker = ChipWorker::builder()
-        .platform(scene.platform())
-        .runtime(scene.scene().runtime)
-        .device(setup.device)
-        .rings(case.rings);
+    let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    case.check(platform)?;
+    let mut worker =
+        ChipWorker::builder().platform(platform).runtime(runtime).device(setup.device).rings(case.rings);
+    if let Some(tree) = setup.programs.as_ref().filter(|_| !platform.is_simulated()) {
+        worker = worker.programs(programs_in_tree(tree, platform, runtime)?);
+    }
     if let Some(limit) = setup.watchdog {
         worker = worker.watchdog(Some(limit));
     }
