@@ -19,6 +19,7 @@ pub struct ChipWorkerBuilder {
     watchdog: Option<Duration>,
     permits: Option<usize>,
     memory_capacity: Option<u64>,
+    comm_limit: Option<Duration>,
     rings: RingOptions,
 }
 
@@ -34,6 +35,7 @@ impl Default for ChipWorkerBuilder {
             watchdog: Some(DEFAULT_WATCHDOG),
             permits: None,
             memory_capacity: None,
+            comm_limit: None,
             rings: RingOptions::default(),
         }
     }
@@ -77,6 +79,12 @@ impl ChipWorkerBuilder {
         self
     }
 
+    /// In simulation, how long a call waits for other ranks of a job; two minutes unless set.
+    pub fn comm_limit(mut self, limit: Duration) -> Self {
+        self.comm_limit = Some(limit);
+        self
+    }
+
     /// Sizes of the rings of `tensormap_and_ringbuffer`; what is not set comes from the environment, see
     /// [`RingOptions`].
     pub fn rings(mut self, rings: RingOptions) -> Self {
@@ -116,13 +124,14 @@ impl ChipWorkerBuilder {
         let mut options = sim::SimOptions::default();
         options.watchdog = self.watchdog;
         options.permits = self.permits;
+        options.comm_limit = self.comm_limit;
         options.memory_capacity = self.memory_capacity.unwrap_or(options.memory_capacity);
         Ok(Some(Arc::new(sim::SimDevice::new(self.device, options)?)))
     }
 
     #[cfg(not(feature = "sim"))]
     fn device_for_platform(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity);
+        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity, self.comm_limit);
         Ok(None)
     }
 }

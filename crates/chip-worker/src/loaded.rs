@@ -169,6 +169,8 @@ fn convert(report: &ContextReport) -> ResourceReport {
     converted.images = count(report.images);
     converted.orchestrations = count(report.orchestrations);
     converted.runs = count(report.runs);
+    converted.communicators = count(report.communicators);
+    converted.windows = count(report.windows);
     converted.deferred_errors = count(report.deferred_errors);
     converted.device.allocations = count(report.device_allocations);
     converted.device.kernels = count(report.device_kernels);

@@ -1,8 +1,10 @@
 use std::fmt;
+use std::path::Path;
 
 use task_interface::CORE_CALLABLE_BINARY_OFFSET;
 
 use crate::arch::Topology;
+use crate::comm::CommRank;
 use crate::dev_ptr::DevPtr;
 use crate::error::DeviceError;
 use crate::kernel::{KernelHandle, KernelSource, LaunchKernel};
@@ -93,6 +95,14 @@ pub trait Device: GlobalMemory {
     /// [`DeviceError::Unusable`] after a launch that could not be ended; [`DeviceError::Busy`] while
     /// another launch runs.
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError>;
+
+    /// Joins a job of `ranks` devices as `rank`; all of them name the same `path`.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unsupported`] on a device that cannot talk to others; otherwise why it cannot join.
+    fn join(&self, _rank: u32, _ranks: u32, _path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        Err(DeviceError::Unsupported { what: "communication with other chips", device: "this device" })
+    }
 
     /// Gives back everything the device itself holds. The device can be used again afterwards.
     ///

@@ -279,6 +279,14 @@ pub enum RunnerError {
         /// Why, and what to do.
         reason: &'static str,
     },
+    /// A call between ranks that cannot be.
+    #[error("{call}: {reason}")]
+    Comm {
+        /// The call, by its name in the C API.
+        call: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The runner is closed.
     #[error("the worker is closed")]
     Closed,

@@ -65,6 +65,7 @@ fn classify(error: &RunnerError) -> (ErrorKind, c_int) {
         | RunnerError::Args(_)
         | RunnerError::Tensor { .. }
         | RunnerError::DeviceTensor { .. }
+        | RunnerError::Comm { .. }
         | RunnerError::CallableIdRange { .. } => ErrorKind::InvalidArgument,
         RunnerError::Callable(_)
         | RunnerError::FuncId { .. }

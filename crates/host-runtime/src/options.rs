@@ -15,7 +15,7 @@ pub(crate) struct Options {
     rings: RingOptions,
 }
 
-const NAMES: &str = "watchdog_ms, permits, memory_capacity, task_window, heap, dep_pool";
+const NAMES: &str = "watchdog_ms, permits, memory_capacity, comm_limit_ms, task_window, heap, dep_pool";
 
 impl Default for Options {
     fn default() -> Self {
@@ -38,6 +38,9 @@ impl Options {
                 permits => self.builder = builder.permits(permits),
             },
             "memory_capacity" => self.builder = builder.memory_capacity(number(name, value)?),
+            "comm_limit_ms" => {
+                self.builder = builder.comm_limit(Duration::from_millis(number(name, value)?));
+            }
             "task_window" => self.rings = self.rings.task_window(number(name, value)?),
             "heap" => self.rings = self.rings.heap(number(name, value)?),
             "dep_pool" => self.rings = self.rings.dep_pool(number(name, value)?),

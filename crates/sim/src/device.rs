@@ -1,11 +1,13 @@
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use device_runner::{
-    DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
+    CommRank, DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
     KernelSource, Launch,
 };
 
+use crate::comm::SimRank;
 use crate::engine::Engine;
 use crate::kernels::KernelStore;
 use crate::memory::AddressSpace;
@@ -90,6 +92,14 @@ impl Device for SimDevice {
         let serial = self.engine.launch(launch.topology, launch.program, kernels?, launch.kernels)?;
         let monitor = Monitor::new(Arc::clone(&self.engine), serial, self.options.watchdog);
         Ok(Box::new(SimRun { monitor, ended: false }))
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        let mut options = rendezvous::Options::default();
+        if let Some(limit) = self.options.comm_limit {
+            options = options.limit(limit);
+        }
+        Ok(Box::new(SimRank::join(&self.space, options, rank, ranks, path)?))
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

@@ -22,6 +22,7 @@
 //! a deadlock, and a kernel that never returns is given up after the watchdog's limit.
 
 mod carrier;
+mod comm;
 mod cores;
 mod device;
 mod engine;

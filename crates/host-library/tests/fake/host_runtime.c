@@ -258,7 +258,7 @@ int simpler_rs_last_error(void *ctx, char *text, size_t capacity, size_t *length
 }
 
 int simpler_rs_resource_report(void *ctx, uint64_t *out) {
-    if (out[0] != 136) return -1;
+    if (out[0] != 152) return -1;
     memset(out + 1, 0, 128);
     out[1] = (uint64_t)contexts;
     out[2] = allocations;
