@@ -107,6 +107,7 @@ impl<'a> PreparedRun<'a> {
         let runner = Arc::clone(&self.parts.runner);
         runner.check_usable()?;
         let _guard = runner.bind()?;
+        self.parts.bound.prepare_launch()?;
         let launch = Launch {
             topology: self.parts.topology,
             aicpu_threads: self.parts.aicpu_threads,

@@ -117,6 +117,16 @@ impl<'a> ImageTarget<'a> {
 /// One run's resources. Dropping it gives all of them back and copies nothing; that may happen on any
 /// thread and without a runner bound to it, and must not panic.
 pub trait BoundRun: fmt::Debug + Send {
+    /// Writes what the run needs into the pooled regions, which are its own from here until it has ended: other
+    /// runs may be bound meanwhile, but not launched. Called before [`take_program`](Self::take_program), with the
+    /// runner bound to the calling thread.
+    ///
+    /// # Errors
+    /// [`VariantError`]; the run is dropped then.
+    fn prepare_launch(&mut self) -> Result<(), VariantError> {
+        Ok(())
+    }
+
     /// The device half; called once, before the launch.
     fn take_program(&mut self) -> Box<dyn DeviceProgram>;
 

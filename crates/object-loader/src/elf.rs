@@ -4,9 +4,9 @@ use object::LittleEndian as LE;
 use object::elf::{
     DF_1_PIE, DT_FLAGS_1, DT_NULL, Dyn64, ELFMAG, EM_386, EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_CORE,
     ET_DYN, ET_EXEC, ET_REL, FileHeader64, FileType, Machine, NT_GNU_BUILD_ID, PN_XNUM, PT_DYNAMIC, PT_LOAD,
-    PT_NOTE, ProgramHeader64,
+    PT_NOTE, ProgramHeader64, SHN_UNDEF, SHT_DYNSYM, Sym64,
 };
-use object::read::elf::{Dyn as _, FileHeader as _, NoteIterator, ProgramHeader as _};
+use object::read::elf::{Dyn as _, FileHeader as _, NoteIterator, ProgramHeader as _, Sym as _};
 
 #[cfg(target_arch = "x86_64")]
 const HOST_MACHINE: Machine = EM_X86_64;
@@ -91,11 +91,38 @@ pub enum ElfError {
 ///
 /// The first thing that is wrong, with what to do about it.
 pub fn check_shared_object(bytes: &[u8]) -> Result<ElfInfo, ElfError> {
+    check_machine(check_header(bytes)?)?;
+    check_object_of_any_machine(bytes)
+}
+
+/// Checks that `bytes` is a complete 64-bit little-endian shared object, for this host or another machine.
+///
+/// # Errors
+///
+/// The first thing that is wrong, as [`check_shared_object`] reports it; never [`ElfError::WrongMachine`].
+pub fn check_object_of_any_machine(bytes: &[u8]) -> Result<ElfInfo, ElfError> {
     let header = check_header(bytes)?;
+    check_type(header)?;
     let segments = program_headers(header, bytes)?;
     let info = check_load_segments(segments, bytes)?;
     check_dynamic_segments(segments, bytes)?;
     Ok(info)
+}
+
+/// Whether the object defines a dynamic symbol of this name; `None` when that cannot be told from the bytes, as in a
+/// file without section headers.
+///
+/// Reads 64-bit little-endian ELF files of every machine.
+#[must_use]
+pub fn defines_symbol(bytes: &[u8], name: &str) -> Option<bool> {
+    let header = Header::parse(bytes).ok()?;
+    let sections = header.sections(header.endian().ok()?, bytes).ok()?;
+    let symbols = sections.symbols(LE, bytes, SHT_DYNSYM).ok().filter(|symbols| !symbols.is_empty())?;
+    let is_it = |symbol: &Sym64<LE>| {
+        symbol.st_shndx(LE) != SHN_UNDEF
+            && symbol.name(LE, symbols.strings()).is_ok_and(|found| found == name.as_bytes())
+    };
+    Some(symbols.iter().any(is_it))
 }
 
 /// The descriptor of the GNU build id note, if the object has one of at least 8 bytes.
@@ -164,12 +191,20 @@ fn check_header(bytes: &[u8]) -> Result<&Header, ElfError> {
     if header.endian().is_err() {
         return Err(wrong_format);
     }
+    Ok(header)
+}
+
+fn check_machine(header: &Header) -> Result<(), ElfError> {
     let machine = header.e_machine(LE);
     if machine != HOST_MACHINE {
         return Err(ElfError::WrongMachine { found: machine_name(machine), host: std::env::consts::ARCH });
     }
+    Ok(())
+}
+
+fn check_type(header: &Header) -> Result<(), ElfError> {
     match header.e_type(LE) {
-        ET_DYN => Ok(header),
+        ET_DYN => Ok(()),
         other => Err(ElfError::NotSharedObject { found: type_name(other) }),
     }
 }
@@ -348,6 +383,33 @@ mod tests {
         assert_eq!(machine(OTHER_MACHINE.0), format!("this is an object for {other}; build it for {host}"));
         assert_eq!(machine(3), format!("this is an object for x86 (32 bit); build it for {host}"));
         assert_eq!(machine(4137), format!("this is an object for machine number 4137; build it for {host}"));
+    }
+
+    #[test]
+    fn objects_for_another_machine_pass_where_any_will_do() {
+        let foreign = patched(valid(), 18, &OTHER_MACHINE.0.to_le_bytes());
+        assert_eq!(check_object_of_any_machine(&foreign), check_shared_object(&valid()));
+        assert!(matches!(check_shared_object(&foreign), Err(ElfError::WrongMachine { .. })));
+        let relocatable = patched(foreign.clone(), 16, &1_u16.to_le_bytes());
+        assert!(matches!(check_object_of_any_machine(&relocatable), Err(ElfError::NotSharedObject { .. })));
+        let truncated = check_object_of_any_machine(&foreign[..500]);
+        assert!(matches!(truncated, Err(ElfError::Truncated { .. })), "{truncated:?}");
+    }
+
+    #[test]
+    fn symbols_are_known_where_the_file_lists_them() {
+        let source = "extern \"C\" int used(int); extern \"C\" int made(int x) { return used(x); } static int own;\n\
+                      extern \"C\" int *hidden() { return &own; }";
+        let bytes = crate::common::compile(source, &["-shared"]);
+        for bytes in [bytes.clone(), patched(bytes.clone(), 18, &OTHER_MACHINE.0.to_le_bytes())] {
+            let defines =
+                ["made", "hidden", "used", "own", "mad", ""].map(|name| defines_symbol(&bytes, name));
+            assert_eq!(defines, [Some(true), Some(true), Some(false), Some(false), Some(false), Some(false)]);
+        }
+        // e_shoff, e_shnum: without section headers nothing is listed.
+        let stripped = patched(patched(bytes, 40, &[0; 8]), 60, &[0; 4]);
+        assert_eq!(defines_symbol(&stripped, "made"), None);
+        assert_eq!((defines_symbol(&valid(), "made"), defines_symbol(b"no file", "made")), (None, None));
     }
 
     #[test]

@@ -3,12 +3,19 @@
 use bytemuck::AnyBitPattern;
 
 /// Refuses to compile when a structure does not have the size, alignment and field offsets of the contract.
+///
+/// ```
+/// #[repr(C)]
+/// struct Pair { first: u32, second: u64 }
+/// task_interface::assert_layout!(Pair, size 16, align 8, { first @ 0, second @ 8 });
+/// ```
+#[macro_export]
 macro_rules! assert_layout {
     ($ty:ty, size $size:literal, align $align:literal, { $($field:ident @ $offset:literal),+ $(,)? }) => {
         const _: () = {
-            assert!(size_of::<$ty>() == $size);
-            assert!(align_of::<$ty>() == $align);
-            $(assert!(core::mem::offset_of!($ty, $field) == $offset);)+
+            assert!(::core::mem::size_of::<$ty>() == $size);
+            assert!(::core::mem::align_of::<$ty>() == $align);
+            $(assert!(::core::mem::offset_of!($ty, $field) == $offset);)+
         };
     };
 }

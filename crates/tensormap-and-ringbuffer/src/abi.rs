@@ -61,6 +61,11 @@ static OPS: RuntimeOps = RuntimeOps {
     scope_set_site: None,
 };
 
+/// Address of the function table, for whoever publishes it.
+pub(crate) fn ops_address() -> u64 {
+    (&raw const OPS).expose_provenance() as u64
+}
+
 impl<'a, 'b> Runtime<'a, 'b> {
     pub(crate) fn new(orchestrator: &'b mut Orchestrator<'a>) -> Self {
         static CONNECTED: Once = Once::new();

@@ -3,6 +3,9 @@
 //! The device half is the AICPU program: it runs where kernels run, and like them reaches global memory by
 //! address. No reference into that memory is ever made; kernels write it at any time.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use bytemuck::Pod;
 
 /// One region of device memory that belongs to this program, of checked bounds.
@@ -69,6 +72,32 @@ impl Gm {
     }
 }
 
+/// Memory of this program that kernels reach by address; 64-byte aligned, zero at first.
+#[derive(Debug)]
+pub(crate) struct OwnMemory {
+    /// Atomics, because others write to it at any time.
+    lines: Box<[Line]>,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Line {
+    _words: [AtomicU64; 8],
+}
+
+impl OwnMemory {
+    /// At least as many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let lines = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(size_of::<Line>());
+        Self { lines: (0..lines).map(|_| Line::default()).collect() }
+    }
+
+    /// The memory as a region; whoever uses it keeps `self`.
+    pub(crate) fn gm(&self) -> Gm {
+        Gm { base: self.lines.as_ptr().expose_provenance() as u64, bytes: size_of_val(&*self.lines) as u64 }
+    }
+}
+
 /// Reads what an orchestration or a kernel names by address, wherever that is.
 ///
 /// # Safety
@@ -77,6 +106,18 @@ pub(crate) unsafe fn read_foreign<T: Pod>(address: u64) -> T {
     let place = std::ptr::with_exposed_provenance::<T>(usize::try_from(address).unwrap_or(0));
     // SAFETY: as the caller promises; alignment is not needed.
     unsafe { place.read_unaligned() }
+}
+
+/// Copies bytes that an image names by address.
+///
+/// # Safety
+/// `address` must be readable for `bytes` bytes.
+pub(crate) unsafe fn read_bytes(address: u64, bytes: u64) -> Arc<[u8]> {
+    let place = std::ptr::with_exposed_provenance::<u8>(usize::try_from(address).unwrap_or(0));
+    let mut copy = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    // SAFETY: as the caller promises; the copy has as many bytes.
+    unsafe { std::ptr::copy_nonoverlapping(place, copy.as_mut_ptr(), copy.len()) };
+    copy.into()
 }
 
 /// Reads a 32-bit counter that others change meanwhile.

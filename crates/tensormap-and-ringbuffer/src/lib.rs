@@ -2,8 +2,9 @@
 //!
 //! **Owns:** the host half (staging of tensors, pooled memory, the run's status) and the device half: the
 //! orchestrator (submission, scopes, dependencies from the overlap of tensors), the rings that tasks and their
-//! outputs live in, and the scheduler (clusters, blocks, tasks that start together, conditions in memory). The
-//! contract towards orchestrations and kernels is `spec/public-abi.md`, sections D and E.
+//! outputs live in, and the scheduler (clusters, blocks, tasks that start together, conditions in memory); and, in
+//! [`image`], the runtime as a device's own programs read it. The contract towards orchestrations and kernels is
+//! `spec/public-abi.md`, sections D and E; that of images is `spec/device-abi.md`, section 4.
 //!
 //! **Must not know:** how a core runs a kernel, or which chip it is on.
 //!
@@ -11,8 +12,10 @@
 
 mod abi;
 mod entry;
+mod frames;
 mod gm;
 mod host;
+pub mod image;
 mod kernel;
 mod native;
 mod options;
@@ -21,6 +24,7 @@ mod payload;
 mod ready;
 mod rings;
 mod scheduler;
+mod staging;
 mod state;
 mod task;
 mod tensormap;

@@ -76,6 +76,32 @@ impl RingOptions {
     }
 }
 
+/// Options of device programs that come from the environment alone (`spec/device-abi.md`, section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadOptions {
+    pub(crate) ready_queue_shards: u32,
+    /// Whether the orchestrator's thread deals tasks once the graph is built.
+    pub(crate) orch_to_sched: bool,
+}
+
+impl ThreadOptions {
+    pub(crate) fn from_environment(max_threads: u32) -> Self {
+        let max = u64::from(max_threads);
+        let shards = from_environment(
+            "PTO2_READY_QUEUE_SHARDS",
+            max.saturating_sub(1),
+            |shards| (1..=max).contains(&shards),
+            "1 to the number of AICPU threads of the chip",
+        );
+        let to_sched = std::env::var("PTO2_ORCH_TO_SCHED").is_ok_and(|text| is_true(&text));
+        Self { ready_queue_shards: narrow(shards), orch_to_sched: to_sched }
+    }
+}
+
+fn is_true(text: &str) -> bool {
+    text.starts_with(['1', 't', 'T'])
+}
+
 fn is_window(value: u64) -> bool {
     value >= 4 && value.is_power_of_two() && value <= 1 << 30
 }

@@ -327,7 +327,8 @@ impl<'a> Orchestrator<'a> {
         };
         let token = state.open_task(ring, slot, now);
         let base = state.heap_address(ring, slot.heap_offset);
-        let filled = fill_task(&mut state, token, submission, kernels, base, &packed);
+        let place = state.payloads.take(ring, slot.slot);
+        let filled = fill_task(&mut state, (token, place), submission, kernels, base, &packed);
         drop(state);
         if let Some(scope) = self.scopes.last_mut() {
             scope.tasks.push(token);
@@ -557,13 +558,12 @@ fn pack(submission: &Submission) -> Result<Packed, String> {
 /// Writes a task's tensors and scalars where its kernels will find them; its outputs.
 fn fill_task(
     state: &mut State,
-    token: TaskToken,
+    (token, place): (TaskToken, u64),
     submission: &Submission,
     kernels: Option<&Kernels>,
     base: u64,
     packed: &Packed,
 ) -> Result<TaskOutputTensors, String> {
-    let place = state.payloads.take();
     if let Some(task) = state.task_mut(token) {
         task.payload = Some(place);
         task.tensor_count = u32::try_from(submission.tensors.len()).unwrap_or(0);

@@ -1,71 +1,90 @@
 use task_interface::trb::{MAX_SCALAR_ARGS, MAX_TENSOR_ARGS, Tensor};
 
 use crate::gm::Gm;
+use crate::state::RINGS;
 
 /// Places in device memory for the tensors and scalars of tasks, which kernels and orchestrations reach by address.
-///
-/// The place used last is given out first, so that a long stream of tasks stays in few pages.
 #[derive(Debug)]
 pub(crate) struct PayloadPool {
     memory: Gm,
-    unused: Vec<u32>,
-    /// Places that were never given out start here.
-    next: u32,
+    places: Places,
 }
 
-/// Bytes of one place: sixteen tensors, then the scalars.
+/// A place is known by the offset of its first tensor.
+#[derive(Debug)]
+enum Places {
+    /// Any for any task. That used last is given out first, so that a long stream of tasks stays in few pages.
+    Pooled {
+        unused: Vec<u64>,
+        /// Places that were never given out start here.
+        next: u64,
+    },
+    /// One for each task slot of each ring, in the contract's shared memory.
+    OfSlots {
+        /// By ring: the place of slot 0.
+        first: [u64; RINGS],
+        stride: u64,
+    },
+}
+
+/// Bytes of one pooled place: sixteen tensors, then the scalars.
 const STRIDE: u64 = (MAX_TENSOR_ARGS * size_of::<Tensor>() + MAX_SCALAR_ARGS * size_of::<u64>()) as u64;
 
 impl PayloadPool {
-    /// Bytes that as many places need.
+    /// Bytes that as many pooled places need.
     pub(crate) fn bytes(places: u64) -> u64 {
         places * STRIDE
     }
 
-    pub(crate) fn new(memory: Gm) -> Self {
-        Self { memory, unused: Vec::new(), next: 0 }
+    /// Places anywhere in `memory`.
+    pub(crate) fn pooled(memory: Gm) -> Self {
+        Self { memory, places: Places::Pooled { unused: Vec::new(), next: 0 } }
     }
 
-    /// Gives out nothing of the last run any more.
-    pub(crate) fn renew(&mut self, memory: Gm) {
-        self.memory = memory;
-        self.unused.clear();
-        self.next = 0;
+    /// A place for each task slot: where those of each ring start, and their distance.
+    pub(crate) fn of_slots(memory: Gm, first: [u64; RINGS], stride: u64) -> Self {
+        Self { memory, places: Places::OfSlots { first, stride } }
     }
 
-    pub(crate) fn take(&mut self) -> u32 {
-        self.unused.pop().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        })
+    /// The place of a new task, which has this slot of this ring.
+    pub(crate) fn take(&mut self, ring: usize, slot: u32) -> u64 {
+        match &mut self.places {
+            Places::Pooled { unused, next } => unused.pop().unwrap_or_else(|| {
+                *next += STRIDE;
+                *next - STRIDE
+            }),
+            Places::OfSlots { first, stride } => first[ring] + u64::from(slot) * *stride,
+        }
     }
 
-    pub(crate) fn give_back(&mut self, place: u32) {
-        self.unused.push(place);
+    pub(crate) fn give_back(&mut self, place: u64) {
+        if let Places::Pooled { unused, .. } = &mut self.places {
+            unused.push(place);
+        }
     }
 
     /// Address of a tensor.
-    pub(crate) fn tensor_address(&self, place: u32, index: usize) -> u64 {
-        self.memory.address(u64::from(place) * STRIDE + (index * size_of::<Tensor>()) as u64)
+    pub(crate) fn tensor_address(&self, place: u64, index: usize) -> u64 {
+        self.memory.address(place + (index * size_of::<Tensor>()) as u64)
     }
 
-    pub(crate) fn write_tensor(&self, place: u32, index: usize, tensor: &Tensor) -> u64 {
+    pub(crate) fn write_tensor(&self, place: u64, index: usize, tensor: &Tensor) -> u64 {
         let address = self.tensor_address(place, index);
         self.memory.write(address, tensor);
         address
     }
 
-    fn scalars_address(&self, place: u32) -> u64 {
+    fn scalars_address(&self, place: u64) -> u64 {
         self.tensor_address(place, MAX_TENSOR_ARGS)
     }
 
-    pub(crate) fn write_scalars(&self, place: u32, scalars: &[u64]) {
+    pub(crate) fn write_scalars(&self, place: u64, scalars: &[u64]) {
         for (index, scalar) in scalars.iter().enumerate() {
             self.memory.write(self.scalars_address(place) + 8 * index as u64, scalar);
         }
     }
 
-    pub(crate) fn read_scalar(&self, place: u32, index: usize) -> u64 {
+    pub(crate) fn read_scalar(&self, place: u64, index: usize) -> u64 {
         self.memory.read(self.scalars_address(place) + 8 * index as u64)
     }
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard};
 
 use device_runner::{
-    CoreId, Cores, DevPtr, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, KernelArgs, TaskId,
-    Topology, WaitingTask,
+    CoreId, Cores, DevPtr, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, KernelArgs, KernelTable,
+    TaskId, Topology, WaitingTask,
 };
 use task_interface::CoreType;
 use task_interface::trb::{
@@ -15,25 +15,17 @@ use task_interface::trb::{
     TaskToken, TrbErrorCode,
 };
 
-use crate::gm::{self, Gm};
+use crate::frames::{Frame, Frames};
+use crate::gm;
 use crate::ready::SHAPES;
 use crate::state::{Shared, State};
 use crate::task::Task;
-
-/// Bytes per core: the dispatch payload, and behind it the slab for completion conditions.
-const FRAME: u64 = 4096;
-const SLAB: u64 = 1024;
-
-/// Bytes that all cores' frames need.
-pub(crate) const fn frame_bytes(cores: u32) -> u64 {
-    cores as u64 * FRAME
-}
 
 /// The program that a launch drives.
 pub(crate) struct Scheduler {
     pub(crate) shared: Arc<Shared>,
     orchestration: Option<Box<dyn DeviceOrchestration>>,
-    frames: Gm,
+    frames: Frames,
     topology: Topology,
     /// By core: the task it runs a part of.
     on_core: Vec<TaskToken>,
@@ -41,7 +33,7 @@ pub(crate) struct Scheduler {
     outbox: VecDeque<Dispatch>,
     /// Tasks whose kernels have ended, and whose conditions in memory have not all come about.
     deferred: Vec<TaskToken>,
-    names: Vec<Arc<str>>,
+    kernels: Arc<KernelTable>,
     has_sdma_records: bool,
 }
 
@@ -49,9 +41,9 @@ impl Scheduler {
     pub(crate) fn new(
         shared: Arc<Shared>,
         orchestration: Box<dyn DeviceOrchestration>,
-        frames: Gm,
+        frames: Frames,
         topology: Topology,
-        names: Vec<Arc<str>>,
+        kernels: Arc<KernelTable>,
         has_sdma_records: bool,
     ) -> Self {
         Self {
@@ -62,7 +54,7 @@ impl Scheduler {
             on_core: vec![TaskToken::INVALID; topology.cores() as usize],
             outbox: VecDeque::new(),
             deferred: Vec::new(),
-            names,
+            kernels,
             has_sdma_records,
         }
     }
@@ -70,8 +62,7 @@ impl Scheduler {
     /// A program that has nothing to do.
     pub(crate) fn ended(shared: Arc<Shared>) -> Self {
         let topology = Topology::new(0);
-        // SAFETY: an empty region is never accessed.
-        let frames = unsafe { Gm::new(0, 0) };
+        let frames = Frames::for_device(Frames::device_memory(0), 0);
         Self {
             shared,
             orchestration: None,
@@ -80,7 +71,7 @@ impl Scheduler {
             on_core: Vec::new(),
             outbox: VecDeque::new(),
             deferred: Vec::new(),
-            names: Vec::new(),
+            kernels: Arc::default(),
             has_sdma_records: false,
         }
     }
@@ -124,7 +115,8 @@ impl Scheduler {
             let Some(task) = state.task(placement.token) else { return };
             for (slot, kernel) in task.active() {
                 let Some(core) = cores[slot] else { continue };
-                let args = self.write_frame(state, task, block, core);
+                self.frames.advance(core);
+                let args = self.write_frame(state, task, kernel, block, core);
                 self.on_core[core.0 as usize] = placement.token;
                 self.outbox.push_back(Dispatch {
                     task: TaskId(placement.token.raw),
@@ -146,38 +138,42 @@ impl Scheduler {
     }
 
     /// Writes what the kernel on `core` is called with (`spec/public-abi.md`, section E.3).
-    fn write_frame(&self, state: &State, task: &Task, block: u32, core: CoreId) -> KernelArgs {
-        let frame = self.frames.address(u64::from(core.0) * FRAME);
-        let args = frame + DispatchPayload::ARGS_OFFSET;
-        let slab = frame + SLAB;
+    fn write_frame(&self, state: &State, task: &Task, kernel: u32, block: u32, core: CoreId) -> KernelArgs {
+        let Frame { payload, slab } = self.frames.current(core);
+        let frames = self.frames.memory;
+        let args = payload + DispatchPayload::ARGS_OFFSET;
+        let entry = self.kernels.kernels().get(kernel as usize).map_or(0, |kernel| kernel.handle.0);
+        frames.write(payload, &entry);
         let place = task.payload.unwrap_or(0);
         let tensors = task.tensor_count as usize;
         for index in 0..tensors {
-            self.frames.write(args + 8 * index as u64, &state.payloads.tensor_address(place, index));
+            frames.write(args + 8 * index as u64, &state.payloads.tensor_address(place, index));
         }
         for index in 0..task.scalar_count as usize {
             let scalar = state.payloads.read_scalar(place, index);
-            self.frames.write(args + 8 * (tensors + index) as u64, &scalar);
+            frames.write(args + 8 * (tensors + index) as u64, &scalar);
         }
-        let (local, global) =
-            (frame + DispatchPayload::LOCAL_CONTEXT_OFFSET, frame + DispatchPayload::GLOBAL_CONTEXT_OFFSET);
-        self.frames.write(args + 8 * SLOT_LOCAL_CONTEXT as u64, &local);
-        self.frames.write(args + 8 * SLOT_GLOBAL_CONTEXT as u64, &global);
+        let (local, global) = (
+            payload + DispatchPayload::LOCAL_CONTEXT_OFFSET,
+            payload + DispatchPayload::GLOBAL_CONTEXT_OFFSET,
+        );
+        frames.write(args + 8 * SLOT_LOCAL_CONTEXT as u64, &local);
+        frames.write(args + 8 * SLOT_GLOBAL_CONTEXT as u64, &global);
         let context = LocalContext {
             block_idx: i32::try_from(block).unwrap_or(i32::MAX),
             block_num: i32::try_from(task.blocks).unwrap_or(i32::MAX),
             async_ctx: AsyncCtx::for_slab(slab, task.token),
         };
-        self.frames.write(local, &context);
-        self.frames.write(global, &GlobalContext { sub_block_id: i32::from(self.topology.lane(core) == 1) });
-        self.frames.write(slab, &0u64);
+        frames.write(local, &context);
+        frames.write(global, &GlobalContext { sub_block_id: i32::from(self.topology.lane(core) == 1) });
+        frames.write(slab, &0u64);
         KernelArgs::Device(DevPtr::new(args))
     }
 
     /// Takes over the conditions that the kernel on `core` has registered.
     fn collect_conditions(&self, state: &mut State, token: TaskToken, core: CoreId) {
-        let slab = self.frames.address(u64::from(core.0) * FRAME) + SLAB;
-        let word: u64 = self.frames.read(slab);
+        let Frame { slab, .. } = self.frames.current(core);
+        let word: u64 = self.frames.memory.read(slab);
         if word == 0 {
             return;
         }
@@ -191,7 +187,7 @@ impl Scheduler {
             );
         }
         for index in 0..count {
-            let entry: DeferredCompletionEntry = self.frames.read(slab + 8 + 24 * index);
+            let entry: DeferredCompletionEntry = self.frames.memory.read(slab + 8 + 24 * index);
             if let Err(message) = self.check_condition(&entry) {
                 let message = format!("{token}: {message}");
                 return self.shared.fail_scheduling(state, TrbErrorCode::AsyncCompletionInvalid, message);
@@ -242,8 +238,8 @@ impl Scheduler {
     fn name(&self, task: &Task) -> String {
         let names: Vec<&str> = task
             .active()
-            .filter_map(|(_, kernel)| self.names.get(kernel as usize))
-            .map(|name| &**name)
+            .filter_map(|(_, kernel)| self.kernels.kernels().get(kernel as usize))
+            .map(|kernel| &*kernel.name)
             .collect();
         if names.is_empty() { "no kernel".to_owned() } else { names.join(" + ") }
     }

@@ -9,7 +9,7 @@ use task_interface::trb::{TaskToken, TrbErrorCode};
 use crate::gm::Gm;
 use crate::payload::PayloadPool;
 use crate::ready::ReadyQueues;
-use crate::rings::{Ring, RingConfig, Slot};
+use crate::rings::{ConfigError, Ring, RingConfig, Slot};
 use crate::task::Task;
 use crate::tensormap::TensorMap;
 
@@ -58,8 +58,37 @@ impl Shared {
     }
 
     /// The state, for another run; `None` while others hold it.
-    pub(crate) fn into_state(self: Arc<Self>) -> Option<State> {
+    fn into_state(self: Arc<Self>) -> Option<State> {
         Arc::into_inner(self).map(|shared| shared.state.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The state of the last run, whose memory the next one takes over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spare(Arc<Mutex<Option<State>>>);
+
+impl Spare {
+    /// An empty state: that of the last run if it has the same sizes.
+    pub(crate) fn state(
+        &self,
+        config: RingConfig,
+        heap: Gm,
+        payloads: PayloadPool,
+    ) -> Result<State, ConfigError> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut state) = spare.filter(|state| state.config == config) {
+            state.renew(heap, payloads);
+            return Ok(state);
+        }
+        let ring = || Ring::new(&config);
+        Ok(State::new(config, [ring()?, ring()?, ring()?, ring()?], heap, payloads))
+    }
+
+    /// Keeps the state of a run that has ended, unless others still hold it.
+    pub(crate) fn keep(&self, shared: Arc<Shared>) {
+        if let Some(state) = shared.into_state() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+        }
     }
 }
 
@@ -86,7 +115,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: RingConfig, rings: [Ring; RINGS], heap: Gm, payloads: PayloadPool) -> Self {
+    fn new(config: RingConfig, rings: [Ring; RINGS], heap: Gm, payloads: PayloadPool) -> Self {
         Self {
             rings,
             tasks: Default::default(),
@@ -105,11 +134,11 @@ impl State {
     }
 
     /// Makes the state of a run that has ended that of a new one, keeping its memory.
-    pub(crate) fn renew(&mut self, heap: Gm, payloads: Gm) {
+    fn renew(&mut self, heap: Gm, payloads: PayloadPool) {
         self.rings.iter_mut().for_each(Ring::clear);
         self.map.clear();
         self.ready.clear();
-        self.payloads.renew(payloads);
+        self.payloads = payloads;
         self.heap = heap;
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);

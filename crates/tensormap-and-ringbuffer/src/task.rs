@@ -29,7 +29,8 @@ pub(crate) struct Task {
     pub(crate) completed: bool,
     /// What must come about in memory before it completes.
     pub(crate) conditions: Vec<DeferredCompletionEntry>,
-    pub(crate) payload: Option<u32>,
+    /// Its place for tensors and scalars.
+    pub(crate) payload: Option<u64>,
     pub(crate) tensor_count: u32,
     pub(crate) scalar_count: u32,
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use task_interface::trb::HEAP_SIZE;
+use task_interface::trb::{HEAP_SIZE, MAX_RING_DEPTH};
 
 use super::Usage;
 use super::dep_pool::DepPool;
@@ -25,6 +25,13 @@ impl Default for RingConfig {
     /// The sizes of `spec/device-abi.md`, section 4.2.
     fn default() -> Self {
         Self { window: 16384, heap: HEAP_SIZE, dep_pool: 16384 }
+    }
+}
+
+impl RingConfig {
+    /// Bytes of output memory of all rings together; more than there can be where the number does not fit.
+    pub(crate) const fn heap_of_all_rings(&self) -> u64 {
+        self.heap.saturating_mul(MAX_RING_DEPTH as u64)
     }
 }
 
