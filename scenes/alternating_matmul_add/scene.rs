@@ -1,13 +1,13 @@
 //! Cube and vector tasks take turns on the same memory.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "alternating_matmul_add",
     summary: "s = s * w + b over and over: cube and vector tasks take turns on each tile of s",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/alternating_matmul_add"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -32,12 +32,11 @@ fn cases(_: Platform) -> Vec<Case> {
 }
 
 fn case(name: &str, tiles: u32, steps: u64, tile: u32, config: CallConfig) -> Case {
-    Case::golden(name, "main", config, move || data(tiles, steps, tile))
+    Case::golden(name, "main", config, move |random| data(random, tiles, steps, tile))
 }
 
-fn data(tiles: u32, steps: u64, tile: u32) -> Data {
+fn data(random: &mut Random, tiles: u32, steps: u64, tile: u32) -> Data {
     let size = tile as usize * tile as usize;
-    let mut random = Random::new(12);
     // Small enough that products of any length stay so.
     let bound = 0.9 / tile as f32;
     let (w, b) = (random.f32s(size, -bound, bound), random.f32s(size, -1.0, 1.0));

@@ -1,13 +1,13 @@
 //! A batch of matrix products on both kinds of cores.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "bgemm",
     summary: "batched C += A * B: tiles multiplied on cube cores, added up on vector cores",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/bgemm"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -53,11 +53,10 @@ impl std::fmt::Display for Shape {
 }
 
 fn case(name: &str, shape: Shape, config: CallConfig) -> Case {
-    Case::golden(name, "main", config, move || data(shape))
+    Case::golden(name, "main", config, move |random| data(random, shape))
 }
 
-fn data(Shape { batch, m, k, n, tile }: Shape) -> Data {
-    let mut random = Random::new(2);
+fn data(random: &mut Random, Shape { batch, m, k, n, tile }: Shape) -> Data {
     let mut tensor = |rows: u32, columns: u32| {
         let count = batch as usize * rows as usize * columns as usize;
         random.f32s(count, -1.0, 1.0)

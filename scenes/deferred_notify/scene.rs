@@ -1,13 +1,13 @@
 //! Tasks that are over long after their kernels.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "deferred_notify",
     summary: "tasks that complete when kernels of other tasks have counted up in memory",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/deferred_notify"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -34,7 +34,7 @@ fn cases(_: Platform) -> Vec<Case> {
 
 fn case(name: &str, rounds: u32, notifiers: u32, blocks: u64, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |_| {
         let (mut boxes, mut out) = (Vec::new(), Vec::new());
         for round in 0..u64::from(rounds) {
             let row = (1..=u64::from(notifiers)).map(|number| 1000 * round + number);

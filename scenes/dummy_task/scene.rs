@@ -1,8 +1,7 @@
 //! Tasks without kernels: one id for many, and one many times.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 const KERNELS: &[Kernel] =
     &[Kernel::cpp(0, CoreType::Aiv, "kernels/store.cpp"), Kernel::cpp(1, CoreType::Aic, "kernels/sum.cpp")];
@@ -13,6 +12,7 @@ pub(crate) const SCENE: Scene = Scene {
     name: "dummy_task",
     summary: "tasks without kernels that join, fan out, and stand in a long row",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/dummy_task"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[
@@ -48,7 +48,7 @@ fn cases(_: Platform) -> Vec<Case> {
 }
 
 fn fan(name: &str, producers: u32, consumers: u32, how: u64) -> Case {
-    Case::golden(name, FAN, CallConfig::default(), move || {
+    Case::golden(name, FAN, CallConfig::default(), move |_| {
         let parts: Vec<u64> = (0..u64::from(producers)).map(|i| 3 * i + 1).collect();
         let sum: u64 = parts.iter().sum();
         let sums = (1..=u64::from(consumers)).map(|factor| factor * sum).collect();
@@ -60,7 +60,7 @@ fn fan(name: &str, producers: u32, consumers: u32, how: u64) -> Case {
 }
 
 fn chain(name: &str, length: u64, how: u64) -> Case {
-    Case::golden(name, CHAIN, CallConfig::default(), move || {
+    Case::golden(name, CHAIN, CallConfig::default(), move |_| {
         Data::new()
             .output("value", &[1], vec![41u64], Tolerance::EXACT)
             .output("sum", &[1], vec![41u64], Tolerance::EXACT)

@@ -1,13 +1,13 @@
 //! Orchestrations that give up, and what that does to the run and to the ones after it.
 
 use chip_worker::{CallConfig, CallableHandle, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, CaseError, Data, Graph, Kernel, Program, Random, Scene, Stage, Tolerance};
+use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "explicit_fatal",
     summary: "orchestrations that end their run with an error; the worker goes on",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/explicit_fatal"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -38,7 +38,7 @@ fn cases(_: Platform) -> Vec<Case> {
 }
 
 fn fail(stage: &mut Stage<'_>, handle: &CallableHandle, code: i32) -> Result<(), CaseError> {
-    let x = Random::new(19).u64s(10);
+    let x = stage.random(1).u64s(10);
     let data = Data::new().inout("x", &[10], x.clone(), x, Tolerance::EXACT);
     let data = data.scalar(u64::from(code.cast_unsigned()));
     let (status, text) = stage.run_to_status(handle, data, &CallConfig::default())?;
@@ -48,7 +48,7 @@ fn fail(stage: &mut Stage<'_>, handle: &CallableHandle, code: i32) -> Result<(),
 }
 
 fn succeed(stage: &mut Stage<'_>, handle: &CallableHandle) -> Result<(), CaseError> {
-    let x = Random::new(20).u64s(10);
+    let x = stage.random(2).u64s(10);
     let expected = x.iter().map(|x| x.wrapping_add(2)).collect();
     let data = Data::new().inout("x", &[10], x, expected, Tolerance::EXACT).scalar(0);
     stage.run(handle, data, &CallConfig::default())?;

@@ -1,13 +1,13 @@
 //! Tasks on one, two and three cores of a cluster.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "mixed_example",
     summary: "tasks of every shape: kernels of one task run together and exchange values",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/mixed_example"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -37,9 +37,9 @@ fn cases(_: Platform) -> Vec<Case> {
 }
 
 fn case(name: &str, rounds: u32, count: u32, config: CallConfig) -> Case {
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |random| {
         let shape = [rounds, SHAPES, count];
-        let x = Random::new(13).u64s((rounds * SHAPES * count) as usize);
+        let x = random.u64s((rounds * SHAPES * count) as usize);
         let places = (0..rounds * SHAPES * count).map(|index| (index / count % SHAPES, index % count));
         let out = x.iter().zip(places).map(|(&x, (shape, element))| golden(shape, element, x)).collect();
         Data::new().input("x", &shape, x).output("out", &shape, out, Tolerance::EXACT)

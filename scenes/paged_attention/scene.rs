@@ -1,8 +1,7 @@
 //! Attention over a cache in blocks, with the softmax taken block by block.
 
 use chip_worker::{CallConfig, CoreType, Platform, RingOptions, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 const KERNELS: &[Kernel] = &[
     Kernel::cpp(0, CoreType::Aic, "kernels/scores.cpp"),
@@ -17,6 +16,7 @@ pub(crate) const SCENE: Scene = Scene {
     name: "paged_attention",
     summary: "decoding attention over a cache in blocks, softmax online; dependencies found or named",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/paged_attention"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[
@@ -63,8 +63,8 @@ fn cases(_: Platform) -> Vec<Case> {
 
 fn cases_of(program: &'static str) -> Vec<Case> {
     let case = |name: &str, shape, config| {
-        Case::golden(format!("{program}_{name}"), program, config, move || {
-            Problem::new(shape).data(UNWRITTEN)
+        Case::golden(format!("{program}_{name}"), program, config, move |random| {
+            Problem::new(shape, random).data(UNWRITTEN)
         })
     };
     let any = CallConfig::default();
@@ -89,7 +89,7 @@ const INVALID_ARGS: i32 = -5;
 fn unknown_block(program: &'static str) -> Case {
     Case::new(format!("{program}_unknown_block"), move |stage| {
         let (handle, config) = (stage.register(program)?, CallConfig::default());
-        let good = Problem::new(BATCH);
+        let good = Problem::new(BATCH, &mut stage.random(0));
         let mut bad = good.clone();
         let entry = 4 * bad.table_width() + 7;
         bad.block_table[entry] = extent(bad.blocks());
@@ -124,8 +124,7 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(shape: Shape) -> Self {
-        let mut random = Random::new(21);
+    fn new(shape: Shape, random: &mut Random) -> Self {
         let count = shape.lengths.len() * shape.kv_heads * shape.tile * shape.dim;
         let q = random.f32s(count, -shape.q_bound, shape.q_bound);
         let mut problem = Self {
@@ -136,9 +135,9 @@ impl Problem {
             block_table: Vec::new(),
             out: Vec::with_capacity(count),
         };
-        problem.deal_blocks(&mut random);
-        problem.keys = problem.cache(&mut random);
-        problem.values = problem.cache(&mut random);
+        problem.deal_blocks(random);
+        problem.keys = problem.cache(random);
+        problem.values = problem.cache(random);
         for sequence in 0..shape.lengths.len() {
             for head in 0..shape.kv_heads * shape.tile {
                 let row = problem.golden(sequence, head);

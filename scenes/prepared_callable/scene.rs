@@ -1,8 +1,7 @@
 //! Callables are registered once and run often; they come, go and change places while the worker lives.
 
 use chip_worker::{CallConfig, CallableHandle, CoreType, DlopenCounts, Platform, RuntimeKind};
-
-use crate::{Case, CaseError, Data, Graph, Kernel, Program, Random, Scene, Stage, Tolerance};
+use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
 const KERNELS: &[Kernel] =
     &[Kernel::cpp(0, CoreType::Aiv, "kernels/scale.cpp"), Kernel::cpp(1, CoreType::Aiv, "kernels/shift.cpp")];
@@ -11,6 +10,7 @@ pub(crate) const SCENE: Scene = Scene {
     name: "prepared_callable",
     summary: "two callables on one worker: run alternately, dropped, registered again, replaced",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/prepared_callable"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: PROGRAMS,
@@ -100,7 +100,7 @@ fn shift_first(x: u64, factor: u64, offset: u64) -> u64 {
 
 /// One run on numbers of its own.
 fn run(stage: &mut Stage<'_>, handle: &CallableHandle, seed: u64, golden: Golden) -> Result<(), CaseError> {
-    let mut random = Random::new(seed);
+    let mut random = stage.random(seed);
     let (factor, offset, x) = (random.next_u64(), random.next_u64(), random.u64s(100));
     let expected = x.iter().map(|&x| golden(x, factor, offset)).collect();
     let data = Data::new().input("x", &[100], x).output("out", &[100], expected, Tolerance::EXACT);

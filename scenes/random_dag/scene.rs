@@ -13,13 +13,13 @@
 //!   of splitmix64 of the value.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance, mix};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance, mix};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "random_dag",
     summary: "up to 131072 tasks on both kinds of cores, with dependencies drawn from a seed",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/random_dag"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -66,11 +66,11 @@ fn cases(_: Platform) -> Vec<Case> {
 }
 
 fn case(name: &str, dag: Dag, config: CallConfig) -> Case {
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |random| {
         let expected = golden(dag);
         let shape = [u32::try_from(expected.len()).unwrap_or(u32::MAX)];
         // What a task finds that starts before its predecessor differs from run to run of the scene.
-        let before = Random::new(!dag.seed).u64s(expected.len());
+        let before = random.u64s(expected.len());
         let data = Data::new().inout("results", &shape, before, expected, Tolerance::EXACT);
         [dag.seed, dag.layers, dag.width, dag.window, dag.most].into_iter().fold(data, Data::scalar)
     })

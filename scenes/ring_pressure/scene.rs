@@ -1,13 +1,13 @@
 //! A long stream of tasks through small rings.
 
 use chip_worker::{CallConfig, CoreType, Platform, RingOptions, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "ring_pressure",
     summary: "5000 tasks through rings that hold 16, or 4, and heaps that hold few outputs",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/ring_pressure"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -37,8 +37,8 @@ const ROUNDS: u64 = 1250;
 const COUNT: u32 = 100;
 
 fn case(name: &str, lanes: u32) -> Case {
-    Case::golden(name, "main", CallConfig::default(), move || {
-        let before = Random::new(18).u64s((lanes * COUNT) as usize);
+    Case::golden(name, "main", CallConfig::default(), move |random| {
+        let before = random.u64s((lanes * COUNT) as usize);
         let mut sums = before.clone();
         for (round, lane) in (0..ROUNDS).zip((0..lanes as usize).cycle()) {
             let step = |x: u64, addend: u64| x.wrapping_mul(3).wrapping_add(addend);

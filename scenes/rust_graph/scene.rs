@@ -4,8 +4,7 @@ use chip_worker::{
     CallConfig, CoreType, GraphBuilder, GraphError, KernelContext, KernelFault, NativeGraph, NativeKernel,
     Platform, RuntimeKind, TaskId,
 };
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 const CPP_GRAPH: Graph = Graph::Cpp { path: "orchestration.cpp", entry: "build_axpy_sum" };
 const RUST_GRAPH: Graph = Graph::Rust(|| NativeGraph::new(build_axpy_sum));
@@ -26,6 +25,7 @@ pub(crate) const SCENE: Scene = Scene {
     name: "rust_graph",
     summary: "one graph with orchestration and kernels each in C++ and in Rust",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/rust_graph"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[
@@ -42,8 +42,7 @@ const COUNT: u32 = 4096;
 const BLOCKS: u32 = 16;
 
 fn case(program: &'static str) -> Case {
-    Case::golden(program, program, CallConfig::default(), || {
-        let mut random = Random::new(3);
+    Case::golden(program, program, CallConfig::default(), |random| {
         let alpha = random.next_u64();
         let (x, y) = (random.u64s(COUNT as usize), random.u64s(COUNT as usize));
         let expected: Vec<u64> =

@@ -1,8 +1,7 @@
 //! The orchestration reads what tasks computed and goes on accordingly.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 const COLLATZ: &str = "collatz";
 const REWRITE: &str = "rewrite";
@@ -11,6 +10,7 @@ pub(crate) const SCENE: Scene = Scene {
     name: "scalar_data",
     summary: "the orchestration reads and writes elements of tensors while tasks run",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/scalar_data"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[
@@ -42,7 +42,7 @@ fn cases(_: Platform) -> Vec<Case> {
 
 /// 27 takes 111 steps, 837799 takes 524.
 fn collatz(start: u64) -> Case {
-    Case::golden(format!("collatz_{start}"), COLLATZ, CallConfig::default(), move || {
+    Case::golden(format!("collatz_{start}"), COLLATZ, CallConfig::default(), move |_| {
         let (mut value, mut steps) = (start, 0);
         while value != 1 {
             value = if value % 2 == 0 { value / 2 } else { 3 * value + 1 };
@@ -55,10 +55,10 @@ fn collatz(start: u64) -> Case {
     })
 }
 
-fn rewritten() -> Data {
+fn rewritten(random: &mut Random) -> Data {
     const COLUMNS: usize = 4;
     let shape = [3, 4];
-    let t = Random::new(17).f32s(3 * COLUMNS, -1.0, 1.0);
+    let t = random.f32s(3 * COLUMNS, -1.0, 1.0);
     let before: Vec<f32> = t.iter().map(|value| value + 1.0).collect();
     let mut after = before.clone();
     after[2 * COLUMNS + 3] = 2.0 * before[COLUMNS + 2];

@@ -1,13 +1,13 @@
 //! What a kernel of a task of several blocks is told.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "spmd_basic",
     summary: "every block of a task knows its number, how many there are, and its core",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/spmd_basic"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -31,8 +31,8 @@ fn cases(platform: Platform) -> Vec<Case> {
 
 fn case(name: &str, blocks: u32, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
-        let x = Random::new(14).u64s(blocks as usize);
+    Case::golden(name, "main", config, move |random| {
+        let x = random.u64s(blocks as usize);
         let rows = x.iter().zip(0..).flat_map(|(x, block)| [block, u64::from(blocks), 1, x.wrapping_mul(3)]);
         let rows: Vec<u64> = rows.collect();
         Data::new()

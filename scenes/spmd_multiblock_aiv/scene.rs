@@ -1,13 +1,13 @@
 //! More blocks than cores.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "spmd_multiblock_aiv",
     summary: "tasks of more blocks than there are vector cores, one after the other",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/spmd_multiblock_aiv"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -33,8 +33,8 @@ fn cases(platform: Platform) -> Vec<Case> {
 
 fn case(name: &str, count: u32, blocks: u32, steps: u32, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
-        let x = Random::new(15).u64s(count as usize);
+    Case::golden(name, "main", config, move |random| {
+        let x = random.u64s(count as usize);
         let mut expected = x.clone();
         for _ in 0..steps {
             expected = expected.iter().rev().map(|value| value.wrapping_add(1)).collect();

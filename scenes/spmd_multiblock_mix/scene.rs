@@ -1,13 +1,13 @@
 //! More blocks than clusters, each on several cores.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "spmd_multiblock_mix",
     summary: "tasks of more blocks than there are clusters; the cores of each block meet",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/spmd_multiblock_mix"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -33,9 +33,9 @@ fn cases(platform: Platform) -> Vec<Case> {
 
 fn case(name: &str, blocks: u32, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |random| {
         let shape = [blocks, 3];
-        let x = Random::new(16).u64s(blocks as usize);
+        let x = random.u64s(blocks as usize);
         let mut data = Data::new().input("x", &shape[..1], x.clone());
         // What each core gives, 0 for one that takes no part.
         for (name, [cube, first, second]) in

@@ -1,13 +1,13 @@
 //! A wide task gets its cores although small ones could always take them.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "spmd_starvation",
     summary: "one task that needs all cores at once in a stream of small ones",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/spmd_starvation"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -37,7 +37,7 @@ const CLUSTER: u64 = 2;
 
 fn case(name: &str, small_tasks: u32, blocks: u32, shape: u64, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |_| {
         let lanes = (0..LANES).map(|lane| u64::from((small_tasks - lane).div_ceil(LANES))).collect();
         let cores = u64::from(blocks) * if shape == CLUSTER { 3 } else { 1 };
         Data::new()

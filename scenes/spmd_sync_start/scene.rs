@@ -1,13 +1,13 @@
 //! Tasks that hang unless all their blocks run at the same time.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "spmd_sync_start",
     summary: "tasks whose blocks start together and wait for each other, up to all cores of the chip",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/spmd_sync_start"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -51,7 +51,7 @@ fn cases(platform: Platform) -> Vec<Case> {
 
 fn case(name: &str, shape: Shape, blocks: u32, block_dim: i32, tasks: u32, between: u64) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || {
+    Case::golden(name, "main", config, move |_| {
         // All that come, in the arrivals as in the stamps.
         let cores = |task: u32| {
             let cluster = matches!((shape, task % 3), (Shape::Cluster, _) | (Shape::InTurn, 2));

@@ -1,40 +1,13 @@
-//! Scenes: task graphs that are run and checked as a whole.
+//! The scenes of this project.
 //!
-//! **Owns:** the kernels, orchestrations, arguments and expected results of every scene, and the few functions
-//! that compile a scene and run one of its cases. A scene is a folder next to `src` with a `scene.rs` and its C++
-//! files; adding one means adding a folder and two lines below. One `scene.rs` may serve both runtimes, with a folder
-//! for each. Headers that several scenes use are in `include`.
+//! **Owns:** the kernels, orchestrations, arguments and expected results of every scene. A scene is a folder next to
+//! `src` with a `scene.rs` and its C++ files; adding one means adding a folder and two lines below. One `scene.rs` may
+//! serve both runtimes, with a folder for each. Headers that several scenes use are in `include`.
 //!
-//! **Must not know:** how results are shown, what is run in which order, and anything behind the public API of
-//! `chip-worker` and `kernel-compiler`.
-//!
-//! ```no_run
-//! use chip_worker::Platform;
-//! use kernel_compiler::KernelCompiler;
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let platform = Platform::A2a3Sim;
-//! let all = scenes::all().iter().map(|scene| (scene, platform));
-//! let objects = scenes::Sources::of(all).compile(&KernelCompiler::new()?);
-//! for scene in scenes::all() {
-//!     let built = objects.build(scene, platform)?;
-//!     for case in (scene.cases)(platform) {
-//!         let report = scenes::run_alone(&built, &case)?;
-//!         println!("{}/{}: {} tasks", scene.name, case.name(), report.tasks);
-//!     }
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! **Must not know:** how scenes are compiled, run and reported: that is `scene` and `scene-runner`.
 #![forbid(unsafe_code)]
 
-mod build;
-mod case;
-mod compare;
-mod data;
-mod random;
-mod scene;
-mod smallest;
+use scene::Scene;
 
 #[path = "../alternating_matmul_add/scene.rs"]
 mod alternating_matmul_add;
@@ -77,13 +50,8 @@ mod trb_manual_scope;
 #[path = "../vector_example/scene.rs"]
 mod vector_example;
 
-pub use build::{BuildError, BuiltScene, Objects, Sources, compile};
-pub use case::{Case, CaseError, CaseReport, Stage, run_alone, run_case, run_in_tree};
-pub use compare::{Mismatch, Tolerance, WrongValue};
-pub use data::{Data, Value};
-pub use random::{Random, mix};
-pub use scene::{Code, Graph, Kernel, Program, Scene};
-pub use smallest::{RingSizes, run_with_smallest_rings};
+/// Headers that several scenes use.
+const INCLUDE_DIRS: &[&str] = &[concat!(env!("CARGO_MANIFEST_DIR"), "/include")];
 
 static ALL: [Scene; 22] = [
     vector_example::SCENE,

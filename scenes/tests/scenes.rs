@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use chip_worker::{CallConfig, ChipWorker, CoreType, NativeGraph, Platform, RuntimeKind};
 use kernel_compiler::KernelCompiler;
-use scenes::{
-    BuildError, BuiltScene, Case, CaseError, Code, Data, Graph, Kernel, Program, Scene, Sources, Tolerance,
+use scene::{
+    BuildError, BuiltScene, Case, CaseError, Code, Data, Graph, Kernel, Program, Scene, Setup, Sources,
+    Tolerance,
 };
 
 /// One cache for all tests and all test runs.
@@ -31,7 +32,7 @@ fn passes(name: &str) {
     for &platform in scene.platforms {
         let built = build(scene, platform);
         for case in (scene.cases)(platform) {
-            let report = scenes::run_alone(&built, &case);
+            let report = scene::run_alone(&built, &case, &Setup::default());
             let report = report.unwrap_or_else(|error| panic!("{name}/{} {platform}: {error}", case.name()));
             assert!(report.runs > 0 && report.tasks >= report.runs, "{name}/{}: {report:?}", case.name());
         }
@@ -196,13 +197,13 @@ fn vector_example_with(cases: fn(Platform) -> Vec<Case>) -> Scene {
 fn fails(scene: &Scene) -> CaseError {
     let built = build(scene, Platform::A2a3Sim);
     let case = (scene.cases)(Platform::A2a3Sim).pop().unwrap();
-    scenes::run_alone(&built, &case).unwrap_err()
+    scene::run_alone(&built, &case, &Setup::default()).unwrap_err()
 }
 
 #[test]
 fn wrong_results_are_told_with_place_and_size() {
     let scene = vector_example_with(|_| {
-        vec![Case::golden("wrong", "main", CallConfig::default(), || {
+        vec![Case::golden("wrong", "main", CallConfig::default(), |_| {
             // (1 + 2 + 1) * (1 + 2 + 2) + (1 + 2) = 23
             let mut expected = vec![23.0f32; 6];
             expected[4] = 24.0;
@@ -225,7 +226,7 @@ fn wrong_results_are_told_with_place_and_size() {
 fn a_run_that_fails_says_why() {
     let scene = vector_example_with(|_| {
         let config = CallConfig { block_dim: 1000, ..CallConfig::default() };
-        vec![Case::golden("too_many_blocks", "main", config, Data::new)]
+        vec![Case::golden("too_many_blocks", "main", config, |_| Data::new())]
     });
     let error = fails(&scene);
     assert!(error.to_string().contains("block_dim 1000 is out of range"), "{error}");
@@ -234,7 +235,7 @@ fn a_run_that_fails_says_why() {
 #[test]
 fn arguments_that_do_not_fit_their_shape_are_refused() {
     let scene = vector_example_with(|_| {
-        vec![Case::golden("shape", "main", CallConfig::default(), || {
+        vec![Case::golden("shape", "main", CallConfig::default(), |_| {
             Data::new().input("a", &[2, 3], vec![1.0f32; 5])
         })]
     });
@@ -268,7 +269,7 @@ fn one_worker_runs_many_cases() {
     let built = build(scene, Platform::A5Sim);
     let worker = ChipWorker::builder().platform(Platform::A5Sim).build().unwrap();
     for case in (scene.cases)(Platform::A5Sim).iter().take(3) {
-        scenes::run_case(&worker, &built, case).unwrap();
+        scene::run_case(&worker, &built, case, 0).unwrap();
     }
     assert!(worker.close().unwrap().is_zero());
 }
@@ -277,6 +278,7 @@ const BROKEN: Scene = Scene {
     name: "broken",
     summary: "does not compile",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken"),
+    include_dirs: &[],
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim],
     programs: &[Program {
@@ -301,9 +303,9 @@ fn what_the_compiler_says_is_told_whole_and_spares_other_scenes() {
 #[test]
 fn only_programs_in_cpp_have_an_image() {
     let compiler = compiler();
-    let image = scenes::compile(&compiler, scene("vector_example"), Platform::A5Sim).unwrap();
+    let image = scene::compile(&compiler, scene("vector_example"), Platform::A5Sim).unwrap();
     assert_eq!((image.func_name(), image.children().count()), ("build_vector_example", 3));
-    let error = scenes::compile(&compiler, scene("rust_graph"), Platform::A5Sim).unwrap_err();
+    let error = scene::compile(&compiler, scene("rust_graph"), Platform::A5Sim).unwrap_err();
     assert!(matches!(error, BuildError::NoImage { scene: "rust_graph", .. }), "{error}");
 }
 
@@ -329,7 +331,7 @@ fn ten_workers_run_scenes_at_once() {
                 // Each begins with another scene, so that different ones meet.
                 for built in built.iter().cycle().skip(worker).take(built.len()) {
                     for case in (built.scene().cases)(platform).iter().filter(|case| small(case)) {
-                        let report = scenes::run_alone(built, case);
+                        let report = scene::run_alone(built, case, &Setup::default());
                         report.unwrap_or_else(|error| panic!("{} {platform}: {error}", case.name()));
                     }
                 }

@@ -1,13 +1,13 @@
 //! Dependencies that the orchestration names itself.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "trb_manual_scope",
     summary: "manual scopes, in which only named dependencies count, and a task behind them",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/trb_manual_scope"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -37,18 +37,17 @@ fn cases(_: Platform) -> Vec<Case> {
             let untouched = untouched.inout("total", &[1], vec![4u64], vec![4], Tolerance::EXACT);
             let (status, _) = stage.run_to_status(&handle, untouched.scalar(1), &CallConfig::default())?;
             stage.expect_eq("status", &status, &-5)?;
-            stage.run(&handle, data(1), &CallConfig::default()).map(drop)
+            stage.run(&handle, data(&mut stage.random(0), 1), &CallConfig::default()).map(drop)
         }),
     ]
 }
 
 fn case(name: &str, lanes: u32, block_dim: i32) -> Case {
     let config = CallConfig { block_dim, ..CallConfig::default() };
-    Case::golden(name, "main", config, move || data(lanes))
+    Case::golden(name, "main", config, move |random| data(random, lanes))
 }
 
-fn data(lanes: u32) -> Data {
-    let mut random = Random::new(21);
+fn data(random: &mut Random, lanes: u32) -> Data {
     let (x, total) = (random.u64s(lanes as usize), random.next_u64());
     // 2x at the top, twice and three times that at its sides, their sum at the bottom.
     let out: Vec<u64> = x.iter().map(|x| x.wrapping_mul(10)).collect();

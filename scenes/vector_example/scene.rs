@@ -1,13 +1,13 @@
 //! Five vector tasks: the first thing to run, and the one to copy from.
 
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
-
-use crate::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
+use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
     name: "vector_example",
     summary: "f = (a + b + 1) * (a + b + 2) + (a + b) in five vector tasks",
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/vector_example"),
+    include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
     platforms: &[Platform::A2a3Sim, Platform::A5Sim],
     programs: &[Program {
@@ -62,12 +62,11 @@ fn cases(_: Platform) -> Vec<Case> {
 
 fn case(name: String, shape: &[u32], config: CallConfig) -> Case {
     let shape = shape.to_vec();
-    Case::golden(name, "main", config, move || data(&shape))
+    Case::golden(name, "main", config, move |random| data(random, &shape))
 }
 
-fn data(shape: &[u32]) -> Data {
+fn data(random: &mut Random, shape: &[u32]) -> Data {
     let count = shape.iter().map(|&extent| extent as usize).product();
-    let mut random = Random::new(1);
     let (a, b) = (random.f32s(count, -2.0, 2.0), random.f32s(count, -2.0, 2.0));
     let f = a.iter().zip(&b).map(|(&a, &b)| golden(a, b)).collect();
     // Single precision, and a sum that may cancel.

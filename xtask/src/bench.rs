@@ -205,12 +205,12 @@ fn measure_rings(options: &Options, compiler: &KernelCompiler, max: u32) -> Resu
 /// Attention over a paged cache, as its scene runs and checks it.
 fn measure_attention(options: &Options, compiler: &KernelCompiler, worker: &ChipWorker) -> Result<()> {
     let scene = scenes::find("paged_attention").context("the scene paged_attention is missing")?;
-    let objects = scenes::Sources::of([(scene, options.platform)]).compile(compiler);
+    let objects = scene::Sources::of([(scene, options.platform)]).compile(compiler);
     let built = objects.build(scene, options.platform)?;
     for case in (scene.cases)(options.platform) {
         if ["auto_small", "auto_batch", "manual_batch"].contains(&case.name()) {
             options.measure("trb_paged_attention", &format!("\"case\": \"{}\"", case.name()), |_| {
-                Ok(nanos(scenes::run_case(worker, &built, &case)?.host_wall))
+                Ok(nanos(scene::run_case(worker, &built, &case, 0)?.host_wall))
             })?;
         }
     }
@@ -377,7 +377,7 @@ fn trb_callable(compiler: &KernelCompiler) -> Result<ChipCallable> {
 
 fn vector_callable(compiler: &KernelCompiler, platform: Platform, name: &str) -> Result<ChipCallable> {
     let scene = scenes::find(name).with_context(|| format!("the scene {name} is missing"))?;
-    Ok(scenes::compile(compiler, scene, platform)?)
+    Ok(scene::compile(compiler, scene, platform)?)
 }
 
 /// Tensors of the vector example, 128 x 128.

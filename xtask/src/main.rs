@@ -45,7 +45,7 @@ fn run() -> anyhow::Result<ExitCode> {
     use lexopt::prelude::*;
     let mut parser = lexopt::Parser::from_env();
     match parser.next()? {
-        Some(Value(command)) if command == "st" => st::run(parser),
+        Some(Value(command)) if command == "st" => Ok(st::run()),
         Some(Value(command)) if command == "bench" => bench::run(parser),
         Some(Value(command)) if command == "build-all" => build_all::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::artifact::Artifact;
@@ -43,6 +43,7 @@ pub struct Builder {
     include_dirs: Vec<PathBuf>,
     jobs: Option<usize>,
     timeout: Duration,
+    cancelled: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
@@ -99,6 +100,13 @@ impl Builder {
         self
     }
 
+    /// Once `cancelled` is true, compilers that run are killed with all their files, and none is started any more:
+    /// compilations end with [`CompileError::Cancelled`].
+    pub fn cancelled_by(mut self, cancelled: Arc<AtomicBool>) -> Builder {
+        self.cancelled = cancelled;
+        self
+    }
+
     /// Finds the compiler, asks for its version, and prepares the cache folder with the headers.
     ///
     /// # Errors
@@ -112,7 +120,7 @@ impl Builder {
         let pto_isa = self.pto_isa(env)?;
         let home = Home::new(&self.cache, env)?;
         let scratch = home.scratch()?;
-        let toolchain = Toolchain::find(self.compiler.as_deref(), env, &scratch)?;
+        let toolchain = Toolchain::find(self.compiler.as_deref(), env, &scratch, &self.cancelled)?;
         let headers =
             headers::materialise(home.path(), scratch.path()).map_err(|source| home.unusable(source))?;
         let include_dirs = self.include_dirs.iter().map(|dir| checked_dir(dir)).collect::<Result<_, _>>()?;
@@ -125,6 +133,7 @@ impl Builder {
             include_dirs,
             jobs: self.jobs.unwrap_or_else(cpus).max(1),
             timeout: self.timeout,
+            cancelled: self.cancelled,
             warned_bfloat16: AtomicBool::new(false),
         })
     }
@@ -220,6 +229,7 @@ pub struct KernelCompiler {
     include_dirs: Vec<PathBuf>,
     jobs: usize,
     timeout: Duration,
+    cancelled: Arc<AtomicBool>,
     warned_bfloat16: AtomicBool,
 }
 
@@ -242,6 +252,7 @@ impl KernelCompiler {
             include_dirs: Vec::new(),
             jobs: None,
             timeout: Duration::from_secs(5 * 60),
+            cancelled: Arc::default(),
         }
     }
 
@@ -260,6 +271,7 @@ impl KernelCompiler {
     /// Whatever stands between the source and a shared object that exports its entry, see [`CompileError`].
     pub fn compile(&self, source: &Source) -> Result<Artifact, CompileError> {
         let job = self.job(source)?;
+        self.check_cancelled(&job)?;
         let key = job.key(&self.toolchain);
         if let Some(artifact) = self.home.cache().and_then(|cache| cache.lookup(&key)) {
             log::debug!("{} comes from the cache", job.path.display());
@@ -276,6 +288,15 @@ impl KernelCompiler {
     /// Compiles all sources, several at a time (see [`Builder::jobs`]). The results are in the order of the
     /// sources; one that fails does not hold up the others.
     pub fn compile_all(&self, sources: &[Source]) -> Vec<Result<Artifact, CompileError>> {
+        self.compile_all_with(sources, |_| {})
+    }
+
+    /// As [`compile_all`](Self::compile_all), and calls `ended` with each result as it comes, from several threads.
+    pub fn compile_all_with(
+        &self,
+        sources: &[Source],
+        ended: impl Fn(&Result<Artifact, CompileError>) + Sync,
+    ) -> Vec<Result<Artifact, CompileError>> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::with_capacity(sources.len()));
         std::thread::scope(|scope| {
@@ -285,6 +306,7 @@ impl KernelCompiler {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(source) = sources.get(index) else { break };
                         let result = self.compile(source);
+                        ended(&result);
                         results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
                     }
                 });
@@ -293,6 +315,13 @@ impl KernelCompiler {
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.sort_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn check_cancelled(&self, job: &Job<'_>) -> Result<(), CompileError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(CompileError::Cancelled { path: job.path.clone() });
+        }
+        Ok(())
     }
 
     fn job<'a>(&self, source: &'a Source) -> Result<Job<'a>, CompileError> {
@@ -325,7 +354,7 @@ impl KernelCompiler {
     /// Refuses a kernel that PTO-ISA would compute in the wrong precision, see the crate's documentation.
     fn check_bfloat16(&self, job: &Job<'_>, scratch: &Scratch) -> Result<(), CompileError> {
         let kernel = matches!(job.source.unit, Unit::Kernel { .. });
-        if !kernel || self.toolchain.has_bfloat16(scratch) {
+        if !kernel || self.toolchain.has_bfloat16(scratch, &self.cancelled) {
             return Ok(());
         }
         let output = scratch.join("preprocessed");
@@ -418,8 +447,11 @@ impl KernelCompiler {
         // own folder for temporary files, so that a killed compiler leaves nothing behind.
         command.current_dir(&job.folder).env("PWD", &job.folder);
         command.env("LC_ALL", "C").env("TMPDIR", scratch.path());
-        let finished = process::run(&mut command, &scratch.join("log"), self.timeout)
+        let finished = process::run(&mut command, &scratch.join("log"), self.timeout, &self.cancelled)
             .map_err(|source| CompileError::CannotStart { command: command_line.clone(), source })?;
+        if finished.status.is_none() {
+            self.check_cancelled(job)?;
+        }
         let stderr = finished.output.clone();
         let run = Invocation { source: job.path.clone(), command: command_line, stderr };
         Ok((finished, Box::new(run)))

@@ -103,6 +103,12 @@ pub enum CompileError {
         /// What to do about it, where the text of the compiler shows it.
         hint: Option<&'static str>,
     },
+    /// Nobody wants the result any more, see [`Builder::cancelled_by`](crate::Builder::cancelled_by).
+    #[error("{} was not compiled: compiling was cancelled", path.display())]
+    Cancelled {
+        /// The source.
+        path: PathBuf,
+    },
     /// The compiler was killed.
     #[error("cannot compile {}: the compiler was killed by signal {signal} (9 is often a lack of memory: compile fewer sources at once)\ncommand: {}\n{}", run.source.display(), run.command, run.stderr.trim_end())]
     Killed {

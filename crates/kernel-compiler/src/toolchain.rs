@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::command::shell_line;
@@ -43,6 +44,7 @@ impl Toolchain {
         named: Option<&Path>,
         env: Env<'_>,
         scratch: &Scratch,
+        cancelled: &AtomicBool,
     ) -> Result<Toolchain, CompileError> {
         let (program, prefix) = locate(named, env)?;
         let mut command = Command::new(&program);
@@ -51,7 +53,7 @@ impl Toolchain {
             command: shell_line(None, command_words(&program, &prefix)),
             reason,
         };
-        let finished = process::run(&mut command, &scratch.join("version"), ANSWER_LIMIT)
+        let finished = process::run(&mut command, &scratch.join("version"), ANSWER_LIMIT, cancelled)
             .map_err(|error| unusable(error.to_string()))?;
         match finished.status {
             Some(status) if status.success() => {}
@@ -85,7 +87,7 @@ impl Toolchain {
 
     /// Whether PTO-ISA will find `std::bfloat16_t`, by the conditions that its headers test. Asked once; a
     /// compiler that does not answer has none.
-    pub(crate) fn has_bfloat16(&self, scratch: &Scratch) -> bool {
+    pub(crate) fn has_bfloat16(&self, scratch: &Scratch, cancelled: &AtomicBool) -> bool {
         const PROBE: &str = "#if defined(__STDCPP_BFLOAT16_T__) && __cplusplus >= 202302L\n\
                              #if __has_include(<stdfloat>)\n\
                              simpler_bfloat16_present\n\
@@ -100,7 +102,7 @@ impl Toolchain {
             let mut command = Command::new(&self.program);
             command.args(&self.prefix).args([self.cxx23(), "-x", "c++", "-E"]).arg(&source);
             command.env("TMPDIR", scratch.path());
-            match process::run(&mut command, &scratch.join("bfloat16.out"), ANSWER_LIMIT) {
+            match process::run(&mut command, &scratch.join("bfloat16.out"), ANSWER_LIMIT, cancelled) {
                 Ok(done) => {
                     let ok = done.status.is_some_and(|status| status.success());
                     ok && done.output.lines().any(|line| line.trim() == "simpler_bfloat16_present")
@@ -245,8 +247,9 @@ mod tests {
         let fake = dir.path().join("fake");
         script(&fake, text);
         let scratch = Scratch::new(dir.path()).unwrap();
-        let found = Toolchain::find(Some(&fake), &|_| None, &scratch);
-        found.inspect(|toolchain| assert!(!toolchain.has_bfloat16(&scratch)))
+        let never = AtomicBool::new(false);
+        let found = Toolchain::find(Some(&fake), &|_| None, &scratch, &never);
+        found.inspect(|toolchain| assert!(!toolchain.has_bfloat16(&scratch, &never)))
     }
 
     #[test]
@@ -274,7 +277,8 @@ mod tests {
         let fake = dir.path().join("fake");
         script(&fake, "#!/bin/sh\necho simpler_bfloat16_present\n");
         let scratch = Scratch::new(dir.path()).unwrap();
-        let toolchain = Toolchain::find(Some(&fake), &|_| None, &scratch).unwrap();
-        assert!(toolchain.has_bfloat16(&scratch));
+        let never = AtomicBool::new(false);
+        let toolchain = Toolchain::find(Some(&fake), &|_| None, &scratch, &never).unwrap();
+        assert!(toolchain.has_bfloat16(&scratch, &never));
     }
 }

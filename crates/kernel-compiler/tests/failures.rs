@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Bench, KERNEL, files};
@@ -31,6 +33,35 @@ fn temporary_files_go_where_they_are_removed() {
     let CompileError::Failed { run, .. } = &error else { panic!("{error}") };
     assert!(std::path::Path::new(run.stderr.trim()).starts_with(bench.cache()), "{}", run.stderr);
     assert!(files(&bench.cache(), "left-behind").is_empty());
+}
+
+#[test]
+fn cancelled_while_it_runs_and_before_it_starts() {
+    let bench = Bench::new();
+    let started = bench.cache().join("started");
+    let fake = bench.fake_compiler(&format!("touch {}; sleep 1000", started.display()));
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let compiler = bench.builder().compiler(fake).cancelled_by(Arc::clone(&cancelled)).build().unwrap();
+    let sources = [bench.kernel("k.cpp", KERNEL), bench.kernel("l.cpp", KERNEL)];
+    let ended = AtomicUsize::new(0);
+    let results = std::thread::scope(|scope| {
+        let all = scope.spawn(|| {
+            compiler.compile_all_with(&sources, |_| {
+                ended.fetch_add(1, Ordering::Relaxed);
+            })
+        });
+        while !started.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cancelled.store(true, Ordering::Relaxed);
+        all.join().unwrap()
+    });
+    let errors: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
+    assert!(errors.iter().all(|error| matches!(error, CompileError::Cancelled { .. })), "{errors:?}");
+    assert_eq!((errors.len(), ended.into_inner()), (2, 2));
+    drop(compiler);
+    let left = std::fs::read_dir(bench.cache().join("tmp")).unwrap().count();
+    assert_eq!(left, 0, "files of the killed compiler are left");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct Mismatch {
     pub wrong: usize,
     /// How many there are.
     pub total: usize,
-    /// The largest difference; infinite when one value is no number.
+    /// The largest difference; infinite when one value is no number, or has no partner.
     pub max_error: f64,
     /// The first few that are wrong.
     pub first: Vec<WrongValue>,
@@ -109,6 +109,13 @@ pub(crate) fn compare<T: Value>(
             mismatch.first.push(WrongValue { index: unravel(index, shape), expected, got });
         }
     }
+    // A mistake in the scene; what is expected of these values is unknown, so they are not right.
+    let without_partner = expected.len().abs_diff(got.len());
+    if without_partner > 0 {
+        mismatch.wrong += without_partner;
+        mismatch.total = expected.len().max(got.len());
+        mismatch.max_error = f64::INFINITY;
+    }
     (mismatch.wrong > 0).then_some(mismatch)
 }
 
@@ -149,6 +156,22 @@ mod tests {
         let wanted = "out [2, 3]: 2 of 6 values are wrong (exact), largest error 2.00e0\n  \
                       at [0, 2]: expected 0, got 0.5\n  at [1, 1]: expected 0, got 2";
         assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn values_without_a_partner_are_wrong() {
+        for (expected, got) in [(&[1u8, 2][..], &[1u8, 2, 3][..]), (&[1, 2, 3], &[1, 2])] {
+            let mismatch = compare("x", &[3], expected, got, Tolerance::EXACT).unwrap();
+            assert_eq!((mismatch.wrong, mismatch.total, mismatch.max_error), (1, 3, f64::INFINITY));
+        }
+    }
+
+    #[test]
+    fn integers_of_any_size_and_sign_have_their_distance() {
+        let mismatch = compare("x", &[1], &[i64::MIN], &[i64::MAX], Tolerance::EXACT).unwrap();
+        assert_eq!(mismatch.max_error, 2f64.powi(64));
+        let loose = Tolerance { absolute: 0.0, relative: 0.5 };
+        assert_eq!(compare("x", &[2], &[-4i8, 100], &[-6, 50], loose), None);
     }
 
     #[test]

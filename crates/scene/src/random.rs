@@ -17,6 +17,13 @@ impl Random {
         Self(seed)
     }
 
+    /// The sequence of a case under a seed, different for every case and every `stream` of it.
+    pub(crate) fn of_case(seed: u64, scene: &str, case: &str, stream: u64) -> Self {
+        let name = [scene, "/", case].into_iter().flat_map(str::bytes);
+        let hash = name.fold(mix(seed), |hash, byte| mix(hash.wrapping_add(u64::from(byte)).wrapping_add(1)));
+        Self(mix(hash.wrapping_add(stream)))
+    }
+
     /// The next number.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -49,6 +56,22 @@ mod tests {
         let mut random = Random::new(1_234_567);
         let first: Vec<u64> = (0..3).map(|_| random.next_u64()).collect();
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    }
+
+    #[test]
+    fn seeds_scenes_cases_and_streams_have_sequences_of_their_own() {
+        let first = |seed, scene, case, stream| Random::of_case(seed, scene, case, stream).next_u64();
+        let all = [
+            first(0, "a", "b", 0),
+            first(1, "a", "b", 0),
+            first(0, "b", "b", 0),
+            first(0, "a", "c", 0),
+            first(0, "a", "b", 1),
+        ];
+        for (index, value) in all.iter().enumerate() {
+            assert!(!all[..index].contains(value), "{all:?}");
+        }
+        assert_eq!(first(0, "a", "b", 0), all[0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use chip_worker::{Args, ArgsError, Element};
 use crate::compare::{Mismatch, Tolerance, compare};
 
 /// An element type that scenes compute with.
-pub trait Value: Element + Debug + Display + sealed::Stored {
+pub trait Value: Element + Debug + Display + Send {
     /// What results hold before the run writes them: a value that no computation gives by accident.
     const UNWRITTEN: Self;
 
@@ -28,41 +28,30 @@ impl Value for f32 {
     }
 }
 
-impl Value for u64 {
-    const UNWRITTEN: Self = 0xdead_beef_dead_beef;
+macro_rules! integers {
+    ($($integer:ty => $unwritten:literal),* $(,)?) => {
+        $(impl Value for $integer {
+            const UNWRITTEN: Self = $unwritten;
 
-    fn distance(self, other: Self) -> f64 {
-        self.abs_diff(other) as f64
-    }
+            fn distance(self, other: Self) -> f64 {
+                self.abs_diff(other) as f64
+            }
 
-    fn magnitude(self) -> f64 {
-        self as f64
-    }
+            fn magnitude(self) -> f64 {
+                self.abs_diff(0) as f64
+            }
+        })*
+    };
 }
 
-mod sealed {
-    use super::{Column, Tensor};
-
-    pub trait Stored: Sized {
-        fn column(tensor: Tensor<Self>) -> Column;
-    }
-
-    impl Stored for f32 {
-        fn column(tensor: Tensor<Self>) -> Column {
-            Column::F32(tensor)
-        }
-    }
-
-    impl Stored for u64 {
-        fn column(tensor: Tensor<Self>) -> Column {
-            Column::U64(tensor)
-        }
-    }
+integers! {
+    u64 => 0xdead_beef_dead_beef, u32 => 0xdead_beef, u16 => 0xdead, u8 => 0xde,
+    i64 => -0x2152_4110_2152_4111, i32 => -0x2152_4111, i16 => -0x2153, i8 => -0x22,
 }
 
 /// A tensor argument and, if the run writes it, what it should hold afterwards.
-#[derive(Clone, Debug)]
-pub struct Tensor<T> {
+#[derive(Debug)]
+struct Tensor<T> {
     name: &'static str,
     shape: Vec<u32>,
     values: Vec<T>,
@@ -70,16 +59,16 @@ pub struct Tensor<T> {
 }
 
 /// A tensor of any element type.
-#[derive(Clone, Debug)]
-pub enum Column {
-    F32(Tensor<f32>),
-    U64(Tensor<u64>),
+trait AnyTensor: Debug + Send {
+    fn add_to<'a>(&'a mut self, args: Args<'a>) -> Result<Args<'a>, ArgsError>;
+
+    fn mismatch(&self) -> Option<Mismatch>;
 }
 
 /// The arguments of one run with the expected results.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Data {
-    tensors: Vec<Column>,
+    tensors: Vec<Box<dyn AnyTensor>>,
     scalars: Vec<u64>,
 }
 
@@ -131,7 +120,7 @@ impl Data {
     }
 
     fn tensor<T: Value>(mut self, tensor: Tensor<T>) -> Self {
-        self.tensors.push(T::column(tensor));
+        self.tensors.push(Box::new(tensor));
         self
     }
 
@@ -139,25 +128,18 @@ impl Data {
     pub(crate) fn args(&mut self) -> Result<Args<'_>, ArgsError> {
         let mut args = Args::new();
         for tensor in &mut self.tensors {
-            args = match tensor {
-                Column::F32(tensor) => tensor.add_to(args)?,
-                Column::U64(tensor) => tensor.add_to(args)?,
-            };
+            args = tensor.add_to(args)?;
         }
         self.scalars.iter().try_fold(args, |args, &scalar| args.scalar(scalar))
     }
 
     /// What is wrong with the results.
     pub(crate) fn mismatches(&self) -> Vec<Mismatch> {
-        let each = self.tensors.iter().filter_map(|tensor| match tensor {
-            Column::F32(tensor) => tensor.mismatch(),
-            Column::U64(tensor) => tensor.mismatch(),
-        });
-        each.collect()
+        self.tensors.iter().filter_map(|tensor| tensor.mismatch()).collect()
     }
 }
 
-impl<T: Value> Tensor<T> {
+impl<T: Value> AnyTensor for Tensor<T> {
     fn add_to<'a>(&'a mut self, args: Args<'a>) -> Result<Args<'a>, ArgsError> {
         if self.expected.is_some() {
             args.output(&mut self.values, &self.shape)

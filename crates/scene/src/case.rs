@@ -11,6 +11,7 @@ use chip_worker::{
 use crate::build::BuiltScene;
 use crate::compare::Mismatch;
 use crate::data::Data;
+use crate::random::Random;
 
 type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
 
@@ -31,14 +32,15 @@ impl Case {
         Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
     }
 
-    /// A case that runs `program` once and compares its results with the expected ones of `data`.
+    /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
+    /// from the numbers given to it: the same for the same seed.
     pub fn golden<F>(name: impl Into<String>, program: &'static str, config: CallConfig, data: F) -> Self
     where
-        F: Fn() -> Data + Send + Sync + 'static,
+        F: Fn(&mut Random) -> Data + Send + Sync + 'static,
     {
         Self::new(name, move |stage| {
             let handle = stage.register(program)?;
-            stage.run(&handle, data(), &config)?;
+            stage.run(&handle, data(&mut stage.random(0)), &config)?;
             Ok(())
         })
     }
@@ -92,9 +94,27 @@ pub enum CaseError {
     /// The worker is closed and something is still held.
     #[error("the closed worker still holds {0}")]
     NotReleased(Box<ResourceReport>),
+    /// The case has failed, and threads of it were given up: they may still run.
+    #[error("{source}")]
+    LeftRunning {
+        /// Why it failed.
+        source: Box<CaseError>,
+    },
     /// The worker refused or failed.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+}
+
+impl CaseError {
+    /// Whether kernels or orchestrations of the case may still run: they take a CPU, and end with the process only.
+    #[must_use]
+    pub fn may_still_run(&self) -> bool {
+        match self {
+            Self::LeftRunning { .. } => true,
+            Self::NotReleased(report) => report.device.abandoned_threads > 0,
+            _ => false,
+        }
+    }
 }
 
 impl From<ArgsError> for CaseError {
@@ -127,11 +147,42 @@ pub struct CaseReport {
     pub device_wall: Duration,
 }
 
+/// What a case is run with, apart from its scene.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct Setup {
+    device: u32,
+    seed: u64,
+    watchdog: Option<Duration>,
+}
+
+impl Setup {
+    /// The device id; 0 unless set.
+    pub fn device(mut self, id: u32) -> Self {
+        self.device = id;
+        self
+    }
+
+    /// What random arguments are drawn from; 0 unless set.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How long no kernel may end before a simulated run is given up; the worker's default unless set.
+    pub fn watchdog(mut self, limit: Duration) -> Self {
+        self.watchdog = Some(limit);
+        self
+    }
+}
+
 /// Where a case plays: a worker, and the programs of the scene.
 #[derive(Debug)]
 pub struct Stage<'a> {
     worker: &'a ChipWorker,
     scene: &'a BuiltScene,
+    case: &'a str,
+    seed: u64,
     report: CaseReport,
 }
 
@@ -140,6 +191,12 @@ impl<'a> Stage<'a> {
     #[must_use]
     pub fn worker(&self) -> &'a ChipWorker {
         self.worker
+    }
+
+    /// Numbers to make arguments of: for each case, seed and `stream` a sequence of its own.
+    #[must_use]
+    pub fn random(&self, stream: u64) -> Random {
+        Random::of_case(self.seed, self.scene.scene().name, self.case, stream)
     }
 
     /// A program of the scene.
@@ -221,13 +278,18 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs a case on a worker, whatever its rings.
+/// Runs a case on a worker, whatever its rings, with arguments of a seed.
 ///
 /// # Errors
 /// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
-pub fn run_case(worker: &ChipWorker, scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
+pub fn run_case(
+    worker: &ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    seed: u64,
+) -> Result<CaseReport, CaseError> {
     let before = worker.report();
-    let mut stage = Stage { worker, scene, report: CaseReport::default() };
+    let mut stage = Stage { worker, scene, case: case.name(), seed, report: CaseReport::default() };
     (case.script)(&mut stage)?;
     let report = stage.report;
     let after = worker.report();
@@ -242,7 +304,12 @@ pub fn run_case(worker: &ChipWorker, scene: &BuiltScene, case: &Case) -> Result<
 ///
 /// # Errors
 /// As [`run_alone`].
-pub fn run_in_tree(tree: &Path, scene: &BuiltScene, case: &Case) -> Result<Option<CaseReport>, CaseError> {
+pub fn run_in_tree(
+    tree: &Path,
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+) -> Result<Option<CaseReport>, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
     let (arch, variant) = platform.folders();
     let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
@@ -257,26 +324,41 @@ pub fn run_in_tree(tree: &Path, scene: &BuiltScene, case: &Case) -> Result<Optio
         companions =
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
-    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, 0)?;
-    let result = match run_case(&worker, scene, case) {
-        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => None,
-        result => Some(result?),
-    };
-    let left = worker.close()?;
-    if left.is_zero() { Ok(result) } else { Err(CaseError::NotReleased(Box::new(left))) }
+    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
+    match run_and_close(worker, scene, case, setup.seed) {
+        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
 ///
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
-pub fn run_alone(scene: &BuiltScene, case: &Case) -> Result<CaseReport, CaseError> {
-    let worker = ChipWorker::builder()
+pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
+    let mut worker = ChipWorker::builder()
         .platform(scene.platform())
         .runtime(scene.scene().runtime)
-        .rings(case.rings)
-        .build()?;
-    let report = run_case(&worker, scene, case)?;
+        .device(setup.device)
+        .rings(case.rings);
+    if let Some(limit) = setup.watchdog {
+        worker = worker.watchdog(Some(limit));
+    }
+    run_and_close(worker.build()?, scene, case, setup.seed)
+}
+
+fn run_and_close(
+    worker: ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    seed: u64,
+) -> Result<CaseReport, CaseError> {
+    let result = run_case(&worker, scene, case, seed);
+    let running = worker.report().device.abandoned_threads > 0;
+    let report = match result {
+        Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),
+        result => result?,
+    };
     let left = worker.close()?;
     if left.is_zero() { Ok(report) } else { Err(CaseError::NotReleased(Box::new(left))) }
 }

@@ -12,13 +12,15 @@ pub struct Scene {
     pub summary: &'static str,
     /// The folder of its C++ files, absolute.
     pub folder: &'static str,
+    /// Folders that its C++ files include headers from, absolute; searched after the project's own headers.
+    pub include_dirs: &'static [&'static str],
     /// The runtime that its orchestrations are written for.
     pub runtime: RuntimeKind,
     /// The platforms it runs on.
     pub platforms: &'static [Platform],
     /// Its callables.
     pub programs: &'static [Program],
-    /// Its cases on a platform.
+    /// Its cases on a platform; each with arguments, golden results and call configuration of its own.
     pub cases: fn(Platform) -> Vec<Case>,
 }
 

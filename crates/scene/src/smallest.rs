@@ -3,7 +3,7 @@
 use chip_worker::{RingOptions, RunnerError, TrbErrorCode, VariantError, WorkerError};
 
 use crate::build::BuiltScene;
-use crate::case::{Case, CaseError, CaseReport, run_alone};
+use crate::case::{Case, CaseError, CaseReport, Setup, run_alone};
 
 /// Sizes of the rings of `tensormap_and_ringbuffer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,7 @@ const DEFAULT: RingSizes = RingSizes { task_window: 16_384, heap: 256 << 20, dep
 pub fn run_with_smallest_rings(
     scene: &BuiltScene,
     case: &Case,
+    setup: &Setup,
 ) -> Result<(RingSizes, CaseReport), CaseError> {
     let most = RingSizes {
         task_window: case.own_rings().task_window.unwrap_or(DEFAULT.task_window),
@@ -41,7 +42,7 @@ pub fn run_with_smallest_rings(
     loop {
         let rings =
             RingOptions::default().task_window(sizes.task_window).heap(sizes.heap).dep_pool(sizes.dep_pool);
-        let error = match run_alone(scene, &case.clone().rings(rings)) {
+        let error = match run_alone(scene, &case.clone().rings(rings), setup) {
             Ok(report) => return Ok((sizes, report)),
             Err(error) => error,
         };

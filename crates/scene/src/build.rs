@@ -5,9 +5,9 @@ use chip_worker::{
     CallableSource, ChipCallable, CoreCallable, CoreType, KernelSource, OrchestrationSource, Platform,
     RunnerError, RuntimeKind,
 };
-use kernel_compiler::{Arch, Artifact, CompileError, KernelCompiler, Runtime, Source, Unit};
+use kernel_compiler::{Arch, CompileError, KernelCompiler, Runtime, Source, Unit};
 
-use crate::scene::{Code, Graph, Program, Scene};
+use crate::describe::{Code, Graph, Program, Scene};
 
 /// Why a scene cannot be made ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +42,6 @@ fn texts(errors: &[Arc<CompileError>]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Headers that several scenes use.
-const SHARED_HEADERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
-
 /// Tells two C++ files to compile apart; the same file may be compiled for both kinds of core, and for both chips.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
@@ -53,6 +50,7 @@ struct Key {
     runtime: Runtime,
     arch: Arch,
     entry: Option<&'static str>,
+    include_dirs: &'static [&'static str],
 }
 
 impl Key {
@@ -67,7 +65,8 @@ impl Key {
 
     fn new(scene: &Scene, platform: Platform, path: &str, unit: Unit, entry: Option<&'static str>) -> Self {
         let (runtime, arch) = headers(scene, platform);
-        Self { path: Path::new(scene.folder).join(path), unit, runtime, arch, entry }
+        let (path, include_dirs) = (Path::new(scene.folder).join(path), scene.include_dirs);
+        Self { path, unit, runtime, arch, entry, include_dirs }
     }
 
     fn all_of(scene: &Scene, platform: Platform, program: &Program) -> Vec<Self> {
@@ -84,10 +83,8 @@ impl Key {
     }
 
     fn source(&self) -> Source {
-        let source = Source::new(&self.path, self.unit)
-            .runtime(self.runtime)
-            .arch(self.arch)
-            .include_dir(SHARED_HEADERS);
+        let source = Source::new(&self.path, self.unit).runtime(self.runtime).arch(self.arch);
+        let source = self.include_dirs.iter().fold(source, |source, dir| source.include_dir(*dir));
         match self.entry {
             Some(entry) => source.entry(entry),
             None => source,
@@ -97,8 +94,8 @@ impl Key {
 
 /// Which headers the files of a scene see.
 fn headers(scene: &Scene, platform: Platform) -> (Runtime, Arch) {
-    match (scene.runtime, platform) {
-        (RuntimeKind::TensormapAndRingbuffer, Platform::A5Sim) => (Runtime::TensormapAndRingbuffer, Arch::A5),
+    match (scene.runtime, platform.folders().0) {
+        (RuntimeKind::TensormapAndRingbuffer, "a5") => (Runtime::TensormapAndRingbuffer, Arch::A5),
         (RuntimeKind::TensormapAndRingbuffer, _) => (Runtime::TensormapAndRingbuffer, Arch::A2a3),
         // One object does for both chips: these headers do not know them.
         _ => (Runtime::HostBuildGraph, Arch::A2a3),
@@ -143,22 +140,55 @@ impl Sources {
     /// Compiles them, several at a time. Errors are told by [`Objects::build`].
     #[must_use]
     pub fn compile(self, compiler: &KernelCompiler) -> Objects {
+        self.compile_with(compiler, || {})
+    }
+
+    /// As [`compile`](Self::compile), and calls `ended` whenever one is done, from several threads.
+    pub fn compile_with(self, compiler: &KernelCompiler, ended: impl Fn() + Sync) -> Objects {
         let sources: Vec<Source> = self.0.iter().map(Key::source).collect();
-        let results = compiler.compile_all(&sources).into_iter().map(|result| result.map_err(Arc::new));
-        Objects(self.0.into_iter().zip(results).collect())
+        let results = compiler.compile_all_with(&sources, |_| ended());
+        let cached = results.iter().flatten().filter(|artifact| artifact.from_cache).count();
+        let results = results.into_iter().map(|result| result.map(|object| object.bytes).map_err(Arc::new));
+        Objects { compiled: self.0.into_iter().zip(results).collect(), cached }
     }
 }
 
+type Compiled = Result<Arc<[u8]>, Arc<CompileError>>;
+
 /// What became of some [`Sources`].
 #[derive(Debug)]
-pub struct Objects(Vec<(Key, Result<Artifact, Arc<CompileError>>)>);
+pub struct Objects {
+    compiled: Vec<(Key, Compiled)>,
+    cached: usize,
+}
 
 impl Objects {
     /// How many of them were there already, so that no compiler ran.
     #[must_use]
     pub fn cached(&self) -> usize {
-        let good = self.0.iter().filter_map(|(_, result)| result.as_ref().ok());
-        good.filter(|artifact| artifact.from_cache).count()
+        self.cached
+    }
+
+    /// The objects of these scenes in the order of their [`Sources`], to be handed to another process of the same
+    /// program; it puts them together again with [`from_bytes`](Self::from_bytes).
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn bytes_of<'a>(
+        &self,
+        scenes: impl IntoIterator<Item = (&'a Scene, Platform)>,
+    ) -> Result<Vec<Arc<[u8]>>, BuildError> {
+        Sources::of(scenes).0.iter().map(|key| self.object(key)).collect()
+    }
+
+    /// The objects of these scenes from what [`bytes_of`](Self::bytes_of) gave for them. Missing ones are told by
+    /// [`build`](Self::build).
+    pub fn from_bytes<'a>(
+        scenes: impl IntoIterator<Item = (&'a Scene, Platform)>,
+        bytes: impl IntoIterator<Item = Arc<[u8]>>,
+    ) -> Self {
+        let compiled = Sources::of(scenes).0.into_iter().zip(bytes.into_iter().map(Ok)).collect();
+        Self { compiled, cached: 0 }
     }
 
     /// Makes a scene ready to run on a platform.
@@ -167,7 +197,7 @@ impl Objects {
     /// [`BuildError::Compile`] with all that is wrong with its files, or another [`BuildError`].
     pub fn build(&self, scene: &Scene, platform: Platform) -> Result<BuiltScene, BuildError> {
         let keys = Sources::of([(scene, platform)]).0;
-        let own = self.0.iter().filter(|(key, _)| keys.contains(key));
+        let own = self.compiled.iter().filter(|(key, _)| keys.contains(key));
         let errors: Vec<_> = own.filter_map(|(_, result)| result.as_ref().err().cloned()).collect();
         if !errors.is_empty() {
             return Err(BuildError::Compile { errors });
@@ -185,8 +215,8 @@ impl Objects {
     }
 
     fn object(&self, key: &Key) -> Result<Arc<[u8]>, BuildError> {
-        match self.0.iter().find(|(known, _)| known == key) {
-            Some((_, Ok(artifact))) => Ok(Arc::clone(&artifact.bytes)),
+        match self.compiled.iter().find(|(known, _)| known == key) {
+            Some((_, Ok(bytes))) => Ok(Arc::clone(bytes)),
             Some((_, Err(error))) => Err(BuildError::Compile { errors: vec![Arc::clone(error)] }),
             None => Err(BuildError::NotCompiled { path: key.path.clone() }),
         }
