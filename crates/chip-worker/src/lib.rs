@@ -40,6 +40,7 @@
 
 mod args;
 mod builder;
+mod comm;
 mod error;
 mod loaded;
 mod platform;
@@ -48,20 +49,22 @@ mod worker;
 
 pub use args::{Args, ArgsError, Element};
 pub use builder::ChipWorkerBuilder;
+pub use comm::Communicator;
 pub use device_runner::{
-    ActiveRun, CallableSource, DevPtr, DeviceError, DlopenCounts, KernelContext, KernelFault, KernelSource,
-    NativeKernel, OrchestrationSource, PreparedRun, ResourceReport, RunOutcome, RunnerError, Stall, TaskId,
-    VariantError,
+    ActiveRun, CallableSource, CommDomain, DevPtr, DeviceError, DlopenCounts, KernelContext, KernelFault,
+    KernelSource, NativeKernel, OrchestrationSource, PreparedRun, ResourceReport, RunOutcome, RunnerError,
+    Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
 pub use platform::{Platform, RuntimeKind};
+pub use rendezvous::Launch;
 pub use task_interface::trb::{
     GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,
 };
 pub use task_interface::{
-    ArgDirection, CallConfig, CallConfigError, CallableError, ChipCallable, ChipStorageTaskArgs,
+    ArgDirection, CallConfig, CallConfigError, CallableError, ChipCallable, ChipStorageTaskArgs, CommContext,
     ContinuousTensor, CoreCallable, CoreType, DataType, TaskArgsError, TensorError, TensorInfo,
 };
 pub use tensormap_and_ringbuffer::{

@@ -103,6 +103,11 @@ impl LoadedRunner {
         counts
     }
 
+    /// The context, for whoever does more with it than this type.
+    pub(crate) fn context(&self) -> &HostContext {
+        &self.context
+    }
+
     /// The library's own report; without one, what went through this worker.
     pub(crate) fn report(&self) -> ResourceReport {
         if let Some(report) = self.context.resource_report() {
@@ -112,6 +117,7 @@ impl LoadedRunner {
         let mut report = ResourceReport::default();
         report.allocations = memory.allocations;
         report.bytes = memory.bytes;
+        (report.communicators, report.windows) = (memory.communicators, memory.windows);
         report.callables = self.callables().values().flatten().count();
         report
     }

@@ -244,6 +244,19 @@ impl Communicator {
         self.base("comm_get_local_window_base").map(|base| base.own_window())
     }
 
+    /// The window of a rank, as this device reaches it.
+    ///
+    /// # Errors
+    /// [`RunnerError::Comm`] before [`alloc_windows`](Self::alloc_windows), and for a rank that is not in the job.
+    pub fn window(&self, rank: u32) -> Result<DevPtr, RunnerError> {
+        const CALL: &str = "comm_window";
+        let base = self.base(CALL)?;
+        if rank >= self.ranks {
+            return Err(refused(CALL, format!("rank {rank} is not in a job of {}", self.ranks)));
+        }
+        Ok(base.windows.window(rank as usize))
+    }
+
     /// Bytes of each window; 0 before there are any.
     ///
     /// # Errors

@@ -85,6 +85,17 @@ pub enum DeviceError {
         /// What was running and what waited.
         stall: Box<Stall>,
     },
+    /// Ranks of the worker's job have ended, and kernels may wait for them.
+    #[error(
+        "{ranks} of the job ended unexpectedly, and nothing has finished since: destroy the communicator, close \
+         workers with kernels that still run, and begin again: {stall}"
+    )]
+    RanksLost {
+        /// Which.
+        ranks: String,
+        /// What was running and what waited.
+        stall: Box<Stall>,
+    },
     /// A launch did not end, or left the device in a state that nobody knows.
     #[error(
         "the launch failed and the device cannot be used any more: {source}; close this worker and open another"
@@ -135,7 +146,7 @@ impl DeviceError {
     pub fn leaves_device_unusable(&self) -> bool {
         match self {
             Self::Watchdog { .. } | Self::Lost { .. } | Self::Unusable { .. } => true,
-            Self::Stalled(stall) => !stall.running.is_empty(),
+            Self::Stalled(stall) | Self::RanksLost { stall, .. } => !stall.running.is_empty(),
             _ => false,
         }
     }

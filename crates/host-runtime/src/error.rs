@@ -99,7 +99,9 @@ fn kind_of_device(error: &DeviceError) -> ErrorKind {
         DeviceError::NoSuchDevice { .. } | DeviceError::InvalidPointer { .. } => ErrorKind::InvalidArgument,
         DeviceError::OutOfMemory { .. } => ErrorKind::OutOfMemory,
         DeviceError::KernelLoad { .. } => ErrorKind::Callable,
-        DeviceError::Stalled(_) | DeviceError::Watchdog { .. } => ErrorKind::Stalled,
+        DeviceError::Stalled(_) | DeviceError::Watchdog { .. } | DeviceError::RanksLost { .. } => {
+            ErrorKind::Stalled
+        }
         DeviceError::Lost { .. } | DeviceError::Unusable { .. } => ErrorKind::Unusable,
         DeviceError::Busy => ErrorKind::Busy,
         DeviceError::Closed => ErrorKind::NotInitialized,

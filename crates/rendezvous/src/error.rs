@@ -14,6 +14,12 @@ impl RankSet {
         self.0.checked_shr(rank).is_some_and(|bits| bits & 1 == 1)
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// The ranks, ascending.
     pub fn iter(self) -> impl Iterator<Item = u32> {
         (0..u64::BITS).filter(move |&rank| self.contains(rank))

@@ -185,11 +185,12 @@ impl Windows {
         self.mapping.address() + stride * index as u64
     }
 
-    /// The part of this process's memory that all windows together take.
-    #[must_use]
-    pub fn range(&self) -> (u64, u64) {
-        let bytes = stride(self.bytes).unwrap_or(0) * self.group.members.len() as u64;
-        (self.mapping.address(), bytes)
+    /// Cuts this process off from the windows: what is at their addresses is memory that nobody shares from then on, and
+    /// stays for ever. For windows that code may still use which cannot be stopped.
+    pub fn cut_off(&mut self) {
+        if let Err(error) = self.mapping.cut_off() {
+            log::error!("windows stay within reach of code that was given up: {error}");
+        }
     }
 }
 

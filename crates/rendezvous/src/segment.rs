@@ -30,11 +30,8 @@ pub(crate) struct Header {
     pub(crate) ranks: AtomicU32,
     /// Changes whenever anything else does; what waiters sleep on.
     pub(crate) event: AtomicU32,
-    /// Barriers that are done.
-    pub(crate) barriers: AtomicU32,
     /// Whether all ranks have come. From then on, ranks only leave.
     pub(crate) is_complete: AtomicU32,
-    pub(crate) reserved: AtomicU32,
     /// When it was made, on the machine's clock. Older ones attract ranks.
     pub(crate) born: AtomicU64,
     /// A bit per rank: has taken its seat.
@@ -43,11 +40,12 @@ pub(crate) struct Header {
     pub(crate) left: AtomicU64,
     /// Has ended without leaving.
     pub(crate) dead: AtomicU64,
-    /// Waits in the barrier.
-    pub(crate) arrived: AtomicU64,
     /// Bytes of the segment that are taken.
     pub(crate) end: AtomicU64,
     pub(crate) pids: [AtomicU32; MAX_RANKS as usize],
+    /// How many barriers each rank has come to. Nobody has to do anything for others to go on, so a rank may end at any
+    /// moment.
+    pub(crate) arrivals: [AtomicU32; MAX_RANKS as usize],
     pub(crate) rooms: [Room; ROOMS],
 }
 
@@ -73,7 +71,7 @@ pub(crate) struct Room {
 }
 
 /// Says what it is and, in the last byte, the version of the layout.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"simplrw\x01");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"simplrw\x02");
 
 const _: () = assert!(size_of::<Header>() as u64 <= GRAIN && align_of::<Header>() == 8);
 
@@ -207,6 +205,7 @@ fn byte_lock(rank: u32) -> libc::flock {
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
+    is_cut_off: bool,
 }
 
 // SAFETY: the memory is shared between processes anyway; it is reached through atomics, or by address.
@@ -223,17 +222,30 @@ impl Mapping {
             rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, file, offset)
         }?;
         NonNull::new(base.cast())
-            .map(|base| Self { base, bytes })
+            .map(|base| Self { base, bytes, is_cut_off: false })
             .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
     }
 
     pub(crate) fn address(&self) -> u64 {
         self.base.as_ptr().expose_provenance() as u64
     }
+
+    /// Puts private memory of zeros in its place, which stays until the process ends.
+    pub(crate) fn cut_off(&mut self) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the range is that of this mapping. No reference leads into it, only addresses, and these stay valid.
+        unsafe { rustix::mm::mmap_anonymous(self.base.as_ptr().cast(), self.bytes, protection, flags) }?;
+        self.is_cut_off = true;
+        Ok(())
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        if self.is_cut_off {
+            return;
+        }
         // SAFETY: the range was mapped by new, and nothing refers to it any more.
         if let Err(error) = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) } {
             log::error!("shared memory cannot be unmapped: {error}");

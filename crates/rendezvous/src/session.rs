@@ -23,7 +23,8 @@ pub(crate) struct Inner {
     pub(crate) seat: Arc<Seat>,
     /// The segment's lock belongs to a process; this one, to a thread of it.
     own: Mutex<()>,
-    in_barrier: Mutex<()>,
+    /// How many barriers it has been through; locked in one.
+    barriers: Mutex<u32>,
 }
 
 /// The segment, in the hands of one rank.
@@ -49,12 +50,7 @@ impl Session {
         let seat = Arc::new(seat);
         let watcher = Watcher::start(&seat);
         Self {
-            inner: Arc::new(Inner {
-                _watcher: watcher,
-                seat,
-                own: Mutex::new(()),
-                in_barrier: Mutex::new(()),
-            }),
+            inner: Arc::new(Inner { _watcher: watcher, seat, own: Mutex::new(()), barriers: Mutex::new(0) }),
         }
     }
 
@@ -77,29 +73,40 @@ impl Session {
     /// missing. After a timeout it may be tried again.
     pub fn barrier(&self) -> Result<(), RendezvousError> {
         let inner = &self.inner;
-        let Ok(_one) = inner.in_barrier.try_lock() else {
+        let Ok(mut done) = inner.barriers.try_lock() else {
             return Err(RendezvousError::Twice { rank: self.rank() });
         };
-        let header = inner.header();
-        let (bit, everyone) = (1u64 << self.rank(), header.everyone());
-        let round = header.barriers.load(SeqCst);
-        if header.arrived.fetch_or(bit, SeqCst) | bit == everyone {
-            header.arrived.store(0, SeqCst);
-            header.barriers.fetch_add(1, SeqCst);
+        let (header, next) = (inner.header(), done.wrapping_add(1));
+        let own = &header.arrivals[self.rank() as usize];
+        // Those whose count is behind; it may be one ahead, too.
+        let is_missing = |&rank: &u32| header.arrivals[rank as usize].load(SeqCst) == next.wrapping_sub(1);
+        let missing = || (0..self.ranks()).filter(is_missing).fold(0, |bits, rank| bits | 1 << rank);
+        own.store(next, SeqCst);
+        if missing() == 0 {
             header.notify();
-            return Ok(());
         }
-        let is_over = || header.barriers.load(SeqCst) != round;
-        let missing = || if is_over() { 0 } else { everyone & !header.arrived.load(SeqCst) };
-        let waited = inner.wait("a barrier", || (missing(), 0));
-        if waited.is_err() && !is_over() {
-            header.arrived.fetch_and(!bit, SeqCst);
-            // The last rank may have come between our two looks; then all of them, this one too, went through.
-            if is_over() {
-                return Ok(());
+        let mut waited = inner.wait("a barrier", || (missing(), 0));
+        if waited.is_err() {
+            own.store(*done, SeqCst);
+            // If all others were there meanwhile, they may have gone on with this rank.
+            if missing() == 1 << self.rank() {
+                own.store(next, SeqCst);
+                header.notify();
+                waited = Ok(());
             }
         }
-        waited.or_else(|error| if is_over() { Ok(()) } else { Err(error) })
+        if waited.is_ok() {
+            *done = next;
+        }
+        waited
+    }
+
+    /// Ranks that have ended without leaving.
+    #[must_use]
+    pub fn dead(&self) -> RankSet {
+        let seat = &self.inner.seat;
+        look_for_dead(&seat.segment, RankSet(self.inner.header().everyone() & !(1 << seat.rank)));
+        RankSet(self.inner.header().dead.load(SeqCst))
     }
 
     /// Windows of `bytes` bytes for every rank, zeroed; waits until all ranks have them.

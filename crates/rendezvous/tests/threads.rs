@@ -62,6 +62,39 @@ fn nobody_passes_a_barrier_before_all_have_come() {
 }
 
 #[test]
+fn ranks_that_give_up_and_come_back_are_not_a_barrier_ahead() {
+    let place = Place::new();
+    let (arrivals, together) = (AtomicU64::new(0), std::sync::Barrier::new(4));
+    std::thread::scope(|scope| {
+        for rank in 0..4 {
+            let (path, arrivals, together) = (place.path(), &arrivals, &together);
+            scope.spawn(move || {
+                // The shorter the limit, the more often ranks give up while others arrive.
+                let limit = Duration::from_micros(20 << (3 * rank));
+                let seat = enter(path, rank, 4, options("impatient").limit(limit)).unwrap();
+                together.wait();
+                let session = seat.complete().unwrap();
+                let start = Instant::now();
+                let barrier = || {
+                    while let Err(error) = session.barrier() {
+                        assert!(start.elapsed() < Duration::from_secs(120), "{error}");
+                    }
+                };
+                for round in 1..=100 {
+                    arrivals.fetch_add(1, Ordering::SeqCst);
+                    barrier();
+                    assert!(arrivals.load(Ordering::SeqCst) >= 4 * round, "round {round}");
+                    barrier();
+                    assert!(arrivals.load(Ordering::SeqCst) < 4 * (round + 1), "round {round}");
+                }
+                // Nobody leaves while others are still to come.
+                together.wait();
+            });
+        }
+    });
+}
+
+#[test]
 fn domains_overlap_and_their_memory_comes_back_zeroed() {
     let place = Place::new();
     job(&place, "domains", 4, |session| {

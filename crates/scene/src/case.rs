@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, LibraryFiles, ResourceReport,
-    RingOptions, RunOutcome, RunnerError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Communicator, LibraryFiles,
+    ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError,
 };
 
 use crate::build::BuiltScene;
 use crate::compare::Mismatch;
 use crate::data::Data;
 use crate::random::Random;
+use crate::ranks::{MakeWorker, Seat, run_ranks};
 
 type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
 
@@ -21,6 +22,7 @@ pub struct Case {
     name: String,
     script: Arc<Script>,
     rings: RingOptions,
+    ranks: u32,
 }
 
 impl Case {
@@ -29,7 +31,7 @@ impl Case {
     where
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
-        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default() }
+        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default(), ranks: 1 }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -50,6 +52,20 @@ impl Case {
     pub fn rings(mut self, rings: RingOptions) -> Self {
         self.rings = rings;
         self
+    }
+
+    /// The case as a job of that many ranks: each does what the case says on a worker of its own, at the same time, with a
+    /// communicator to reach the others by, see [`Stage::comm`].
+    #[must_use]
+    pub fn ranks(mut self, ranks: u32) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    /// Its ranks; 1 unless it is a job of several.
+    #[must_use]
+    pub fn rank_count(&self) -> u32 {
+        self.ranks
     }
 
     /// The rings that it wants.
@@ -100,6 +116,16 @@ pub enum CaseError {
         /// Why it failed.
         source: Box<CaseError>,
     },
+    /// A rank of several failed, before the others did.
+    #[error("rank {rank}: {source}")]
+    Rank {
+        /// Which.
+        rank: u32,
+        /// Whether something of any rank may still run.
+        still_running: bool,
+        /// Why it failed.
+        source: Box<CaseError>,
+    },
     /// The worker refused or failed.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -111,8 +137,19 @@ impl CaseError {
     pub fn may_still_run(&self) -> bool {
         match self {
             Self::LeftRunning { .. } => true,
+            Self::Rank { still_running, .. } => *still_running,
             Self::NotReleased(report) => report.device.abandoned_threads > 0,
             _ => false,
+        }
+    }
+}
+
+impl CaseError {
+    /// Why the first of several ranks failed, or what is known of a case of one.
+    pub(crate) fn of_rank(&self) -> &Self {
+        match self {
+            Self::Rank { source, .. } => source.of_rank(),
+            other => other,
         }
     }
 }
@@ -147,6 +184,16 @@ pub struct CaseReport {
     pub device_wall: Duration,
 }
 
+impl CaseReport {
+    /// Adds what another rank did at the same time.
+    pub(crate) fn add_rank(&mut self, rank: &Self) {
+        self.runs += rank.runs;
+        self.tasks += rank.tasks;
+        self.host_wall = self.host_wall.max(rank.host_wall);
+        self.device_wall = self.device_wall.max(rank.device_wall);
+    }
+}
+
 /// What a case is run with, apart from its scene.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
@@ -157,7 +204,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The device id; 0 unless set.
+    pub(crate) fn device_id(&self) -> u32 {
+        self.device
+    }
+
+    /// The device id, of the first rank if there are several; 0 unless set.
     pub fn device(mut self, id: u32) -> Self {
         self.device = id;
         self
@@ -183,6 +234,7 @@ pub struct Stage<'a> {
     scene: &'a BuiltScene,
     case: &'a str,
     seed: u64,
+    comm: Option<&'a Communicator>,
     report: CaseReport,
 }
 
@@ -191,6 +243,14 @@ impl<'a> Stage<'a> {
     #[must_use]
     pub fn worker(&self) -> &'a ChipWorker {
         self.worker
+    }
+
+    /// This rank's link to the others.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] in a case of one rank.
+    pub fn comm(&self) -> Result<&'a Communicator, CaseError> {
+        self.comm.ok_or_else(|| CaseError::Check("a case of one rank has nobody to talk to".to_owned()))
     }
 
     /// Numbers to make arguments of: for each case, seed and `stream` a sequence of its own.
@@ -278,7 +338,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs a case on a worker, whatever its rings, with arguments of a seed.
+/// Runs a case of one rank on a worker, whatever its rings, with arguments of a seed.
 ///
 /// # Errors
 /// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
@@ -288,10 +348,23 @@ pub fn run_case(
     case: &Case,
     seed: u64,
 ) -> Result<CaseReport, CaseError> {
+    play(worker, scene, case, seed, None)
+}
+
+fn play(
+    worker: &ChipWorker,
+    scene: &BuiltScene,
+    case: &Case,
+    seed: u64,
+    seat: Option<Seat<'_>>,
+) -> Result<CaseReport, CaseError> {
     let before = worker.report();
-    let mut stage = Stage { worker, scene, case: case.name(), seed, report: CaseReport::default() };
+    let comm = seat.map(|seat| worker.join(seat.rank, seat.ranks, seat.path)).transpose()?;
+    let (case_name, report) = (case.name(), CaseReport::default());
+    let mut stage = Stage { worker, scene, case: case_name, seed, comm: comm.as_ref(), report };
     (case.script)(&mut stage)?;
     let report = stage.report;
+    comm.map(Communicator::close).transpose()?;
     let after = worker.report();
     if held(&before) != held(&after) {
         return Err(CaseError::Left { before: Box::new(before), after: Box::new(after) });
@@ -324,9 +397,11 @@ pub fn run_in_tree(
         companions =
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
-    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
-    match run_and_close(worker, scene, case, setup.seed) {
-        Err(CaseError::Worker(WorkerError::LinkedOnly { .. })) => Ok(None),
+    let load = |device| ChipWorker::load_as(&files.library, &companions, platform, runtime, device);
+    match run_on(scene, case, setup, &load) {
+        Err(error) if matches!(error.of_rank(), CaseError::Worker(WorkerError::LinkedOnly { .. })) => {
+            Ok(None)
+        }
         result => result.map(Some),
     }
 }
@@ -336,24 +411,47 @@ pub fn run_in_tree(
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
+    run_on(scene, case, setup, &|device| linked_worker(scene, case, setup, device))
+}
+
+/// A worker for a case, with rings as it wants them.
+pub(crate) fn linked_worker(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    device: u32,
+) -> Result<ChipWorker, WorkerError> {
     let mut worker = ChipWorker::builder()
         .platform(scene.platform())
         .runtime(scene.scene().runtime)
-        .device(setup.device)
+        .device(device)
         .rings(case.rings);
     if let Some(limit) = setup.watchdog {
-        worker = worker.watchdog(Some(limit));
+        worker = worker.watchdog(Some(limit)).comm_limit(limit);
     }
-    run_and_close(worker.build()?, scene, case, setup.seed)
+    worker.build()
 }
 
-fn run_and_close(
+fn run_on(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    make: &MakeWorker<'_>,
+) -> Result<CaseReport, CaseError> {
+    if case.ranks > 1 {
+        return run_ranks(scene, case, setup, make);
+    }
+    run_and_close(make(setup.device)?, scene, case, setup, None)
+}
+
+pub(crate) fn run_and_close(
     worker: ChipWorker,
     scene: &BuiltScene,
     case: &Case,
-    seed: u64,
+    setup: &Setup,
+    seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
-    let result = run_case(&worker, scene, case, seed);
+    let result = play(&worker, scene, case, setup.seed, seat);
     let running = worker.report().device.abandoned_threads > 0;
     let report = match result {
         Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),
@@ -365,7 +463,7 @@ fn run_and_close(
 
 /// What a case has to give back. Threads and arenas, for two, stay; allocations are counted, as arenas take more
 /// bytes than they say.
-fn held(report: &ResourceReport) -> [usize; 7] {
+fn held(report: &ResourceReport) -> [usize; 9] {
     let arenas = [report.arenas.gm_heap, report.arenas.gm_sm, report.arenas.runtime_arena];
     [
         report.allocations - arenas.iter().filter(|&&bytes| bytes > 0).count(),
@@ -375,5 +473,7 @@ fn held(report: &ResourceReport) -> [usize; 7] {
         report.orchestrations,
         report.runs,
         report.deferred_errors,
+        report.communicators,
+        report.windows,
     ]
 }

@@ -51,6 +51,7 @@ mod compare;
 mod data;
 mod describe;
 mod random;
+mod ranks;
 mod smallest;
 
 pub use build::{BuildError, BuiltScene, Objects, Sources, compile};
@@ -59,4 +60,5 @@ pub use compare::{Mismatch, Tolerance, WrongValue};
 pub use data::{Data, Value};
 pub use describe::{Code, Graph, Kernel, Program, Scene};
 pub use random::{Random, mix};
+pub use ranks::run_as_rank;
 pub use smallest::{RingSizes, run_with_smallest_rings};

@@ -2,16 +2,48 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use device_runner::{CommRank, CommWindows, DevPtr, DeviceError};
 use rendezvous::{Options, RendezvousError, Seat, Session, Windows};
 
 use crate::memory::AddressSpace;
 
+/// The jobs that a device is in, for whoever watches its runs.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs(Mutex<Vec<Weak<Session>>>);
+
+impl Jobs {
+    fn add(&self, session: &Arc<Session>) {
+        self.living().push(Arc::downgrade(session));
+    }
+
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        !self.living().is_empty()
+    }
+
+    /// Ranks that have ended unexpectedly, if there are such.
+    pub(crate) fn lost(&self) -> Option<String> {
+        let sessions: Vec<_> = self.living().iter().filter_map(Weak::upgrade).collect();
+        sessions
+            .iter()
+            .map(|session| session.dead())
+            .find(|dead| !dead.is_empty())
+            .map(|dead| dead.to_string())
+    }
+
+    fn living(&self) -> MutexGuard<'_, Vec<Weak<Session>>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|session| session.strong_count() > 0);
+        all
+    }
+}
+
 /// A simulated device's part in a job.
 pub(crate) struct SimRank {
     space: Arc<AddressSpace>,
+    jobs: Arc<Jobs>,
     state: Mutex<State>,
 }
 
@@ -41,13 +73,14 @@ fn platform(call: &'static str) -> impl Fn(RendezvousError) -> DeviceError {
 impl SimRank {
     pub(crate) fn join(
         space: &Arc<AddressSpace>,
+        jobs: &Arc<Jobs>,
         options: Options,
         rank: u32,
         ranks: u32,
         path: &Path,
     ) -> Result<Self, DeviceError> {
         let seat = rendezvous::enter(path, rank, ranks, options).map_err(platform("join"))?;
-        Ok(Self { space: Arc::clone(space), state: Mutex::new(State::Seated(seat)) })
+        Ok(Self { space: Arc::clone(space), jobs: Arc::clone(jobs), state: Mutex::new(State::Seated(seat)) })
     }
 
     /// The job, once all ranks are there.
@@ -69,6 +102,7 @@ impl SimRank {
         match seat.complete() {
             Ok(session) => {
                 let session = Arc::new(session);
+                self.jobs.add(&session);
                 *state = State::Complete(Arc::clone(&session));
                 Ok(session)
             }
@@ -138,6 +172,9 @@ impl Drop for SimWindows {
         // Before the memory goes: nobody may copy to it any more.
         for index in 0..self.windows.members().len() {
             self.space.disown(self.windows.address(index));
+        }
+        if self.space.has_loose_kernels() {
+            self.windows.cut_off();
         }
     }
 }

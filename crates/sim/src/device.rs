@@ -7,7 +7,7 @@ use device_runner::{
     KernelSource, Launch,
 };
 
-use crate::comm::SimRank;
+use crate::comm::{Jobs, SimRank};
 use crate::engine::Engine;
 use crate::kernels::KernelStore;
 use crate::memory::AddressSpace;
@@ -19,6 +19,7 @@ pub struct SimDevice {
     id: u32,
     options: SimOptions,
     space: Arc<AddressSpace>,
+    jobs: Arc<Jobs>,
     kernels: KernelStore,
     engine: Arc<Engine>,
 }
@@ -46,8 +47,9 @@ impl SimDevice {
         }
         let space = Arc::new(AddressSpace::new(options.memory_capacity));
         let permits = options.permits.unwrap_or_else(crate::spin::cpus);
-        let engine = Engine::new(Arc::clone(&space), permits);
-        Ok(Self { id, options, space, kernels: KernelStore::default(), engine })
+        let jobs = Arc::new(Jobs::default());
+        let engine = Engine::new(Arc::clone(&space), Arc::clone(&jobs), permits);
+        Ok(Self { id, options, space, jobs, kernels: KernelStore::default(), engine })
     }
 }
 
@@ -99,7 +101,7 @@ impl Device for SimDevice {
         if let Some(limit) = self.options.comm_limit {
             options = options.limit(limit);
         }
-        Ok(Box::new(SimRank::join(&self.space, options, rank, ranks, path)?))
+        Ok(Box::new(SimRank::join(&self.space, &self.jobs, options, rank, ranks, path)?))
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

@@ -168,7 +168,7 @@ impl AddressSpace {
         let Some(allocation) = state.live.remove(&ptr.addr()) else {
             return Err(state.explain("free", ptr, 0));
         };
-        state.retire(ptr.addr(), allocation, self.loose_kernels.load(Ordering::Acquire) > 0);
+        state.retire(ptr.addr(), allocation, self.has_loose_kernels());
         Ok(())
     }
 
@@ -181,9 +181,14 @@ impl AddressSpace {
         self.write().windows.remove(&address);
     }
 
+    /// Whether kernels that were given up may still run.
+    pub(crate) fn has_loose_kernels(&self) -> bool {
+        self.loose_kernels.load(Ordering::Acquire) > 0
+    }
+
     pub(crate) fn free_all(&self) {
         let mut state = self.write();
-        let keep = self.loose_kernels.load(Ordering::Acquire) > 0;
+        let keep = self.has_loose_kernels();
         for (address, allocation) in std::mem::take(&mut state.live) {
             state.retire(address, allocation, keep);
         }
