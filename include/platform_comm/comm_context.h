@@ -1,5 +1,5 @@
 // What a kernel knows about the ranks of its job, and where their windows are.
-// Contract: spec/public-abi.md, section A.6; layout: spec/public-layouts.json.
+// Contract: spec/public-abi.md, section A.6; layout: spec/device-layouts.json.
 //
 // The client makes the windows (comm_alloc_windows and its like) and passes the device address of this structure on as
 // a scalar. Kernels of all ranks read and write the windows; there is no order between them but the one that kernels
@@ -35,13 +35,13 @@ struct CommContext {
     uint64_t windowsOut[COMM_MAX_RANK_NUM];  ///< see above
 };
 
-static_assert(sizeof(CommContext) == 1056 && alignof(CommContext) == 8, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, workSpace) == 0, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, workSpaceSize) == 8, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, rankId) == 16, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, rankNum) == 20, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, winSize) == 24, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, windowsIn) == 32, "spec/public-layouts.json");
-static_assert(offsetof(CommContext, windowsOut) == 544, "spec/public-layouts.json");
+static_assert(sizeof(CommContext) == 1056 && alignof(CommContext) == 8, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, workSpace) == 0, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, workSpaceSize) == 8, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, rankId) == 16, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, rankNum) == 20, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, winSize) == 24, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, windowsIn) == 32, "spec/device-layouts.json");
+static_assert(offsetof(CommContext, windowsOut) == 544, "spec/device-layouts.json");
 
 #endif  // SIMPLER_PLATFORM_COMM_COMM_CONTEXT_H_

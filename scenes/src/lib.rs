@@ -15,6 +15,8 @@ mod alternating_matmul_add;
 mod bgemm;
 #[path = "../blocking/scene.rs"]
 mod blocking;
+#[path = "../comm_collectives/scene.rs"]
+mod comm_collectives;
 #[path = "../deferred_notify/scene.rs"]
 mod deferred_notify;
 #[path = "../dummy_task/scene.rs"]
@@ -53,7 +55,7 @@ mod vector_example;
 /// Headers that several scenes use.
 const INCLUDE_DIRS: &[&str] = &[concat!(env!("CARGO_MANIFEST_DIR"), "/include")];
 
-static ALL: [Scene; 22] = [
+static ALL: [Scene; 23] = [
     vector_example::SCENE,
     bgemm::SCENE,
     random_dag::SCENE,
@@ -76,6 +78,7 @@ static ALL: [Scene; 22] = [
     trb_manual_scope::SCENE,
     prepared_callable::TRB_SCENE,
     paged_attention::SCENE,
+    comm_collectives::SCENE,
 ];
 
 /// Every scene, simple ones first.

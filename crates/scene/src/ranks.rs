@@ -61,8 +61,7 @@ pub(crate) fn run_ranks(
         });
         ended.collect()
     });
-    let still_running = results.iter().flat_map(Result::as_ref).count() < results.len()
-        && results.iter().any(|result| result.as_ref().is_err_and(CaseError::may_still_run));
+    let still_running = results.iter().any(|result| result.as_ref().is_err_and(CaseError::may_still_run));
     let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut sum = CaseReport::default();
     let mut failed = None;
