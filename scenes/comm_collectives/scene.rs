@@ -84,5 +84,5 @@ fn collective(stage: &mut Stage<'_>, kernel: u64, golden: Golden) -> Result<(), 
 
 fn values(stage: &Stage<'_>, stream: usize, count: usize) -> Vec<i32> {
     let mut random = stage.random(stream as u64);
-    (0..count).map(|_| i32::from(random.next_u64() as u16)).collect()
+    (0..count).map(|_| i32::try_from(random.next_u64() >> 44).unwrap_or(0)).collect()
 }

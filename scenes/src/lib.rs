@@ -17,6 +17,12 @@ mod bgemm;
 mod blocking;
 #[path = "../comm_collectives/scene.rs"]
 mod comm_collectives;
+#[path = "../comm_domains/scene.rs"]
+mod comm_domains;
+#[path = "../comm_experts/scene.rs"]
+mod comm_experts;
+#[path = "../comm_ffn/scene.rs"]
+mod comm_ffn;
 #[path = "../deferred_notify/scene.rs"]
 mod deferred_notify;
 #[path = "../dummy_task/scene.rs"]
@@ -55,7 +61,7 @@ mod vector_example;
 /// Headers that several scenes use.
 const INCLUDE_DIRS: &[&str] = &[concat!(env!("CARGO_MANIFEST_DIR"), "/include")];
 
-static ALL: [Scene; 23] = [
+static ALL: [Scene; 26] = [
     vector_example::SCENE,
     bgemm::SCENE,
     random_dag::SCENE,
@@ -79,6 +85,9 @@ static ALL: [Scene; 23] = [
     prepared_callable::TRB_SCENE,
     paged_attention::SCENE,
     comm_collectives::SCENE,
+    comm_domains::SCENE,
+    comm_ffn::SCENE,
+    comm_experts::SCENE,
 ];
 
 /// Every scene, simple ones first.

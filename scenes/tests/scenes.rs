@@ -150,6 +150,26 @@ fn paged_attention_passes() {
 }
 
 #[test]
+fn comm_collectives_passes() {
+    passes("comm_collectives");
+}
+
+#[test]
+fn comm_domains_passes() {
+    passes("comm_domains");
+}
+
+#[test]
+fn comm_ffn_passes() {
+    passes("comm_ffn");
+}
+
+#[test]
+fn comm_experts_passes() {
+    passes("comm_experts");
+}
+
+#[test]
 fn names_can_be_typed_and_stand_for_one_thing() {
     let mut names = Vec::new();
     for scene in scenes::all() {
