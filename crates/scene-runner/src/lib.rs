@@ -56,6 +56,7 @@ mod options;
 mod probe;
 mod process;
 mod progress;
+mod rank;
 mod record;
 mod report;
 mod running;
@@ -91,6 +92,8 @@ enum Error {
     Start(#[source] io::Error),
     #[error("cannot write the report {}: {source}", path.display())]
     Report { path: PathBuf, source: io::Error },
+    #[error("--as-rank: {0}")]
+    Launch(String),
     #[error("internal error: {0}")]
     Internal(&'static str),
     #[error(transparent)]
@@ -161,6 +164,9 @@ impl Runner {
         }
         if options.list {
             return Ok(show(&self.list(&items))?);
+        }
+        if options.as_rank {
+            return rank::run(&items, options);
         }
         let mut session = Session::new(self, options, items)?;
         let ran = session.run();
