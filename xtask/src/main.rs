@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 mod bench;
+mod bench_comm;
 mod build_all;
 mod st;
 

@@ -190,7 +190,7 @@ fn rank_process() {
     match live(&worker, Path::new(path), stop_at) {
         Ok(sum) => println!("\n:done {sum}"),
         Err(WorkerError::Runner(RunnerError::Device(error @ DeviceError::RanksLost { .. }))) => {
-            println!("\n:lost {error}")
+            println!("\n:lost {error}");
         }
         Err(error) => println!("\n:error {error}"),
     }
