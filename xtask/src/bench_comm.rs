@@ -1,6 +1,6 @@
 //! Figures of several ranks: how long a barrier takes, and a sum over the ring against copying as many bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Instant;
 
@@ -160,7 +160,7 @@ fn follower(
 }
 
 /// What a process does that is started as another rank.
-pub(crate) fn follow_as_process(platform: Platform, work: Work, path: &PathBuf, total: usize) -> Result<()> {
+pub(crate) fn follow_as_process(platform: Platform, work: Work, path: &Path, total: usize) -> Result<()> {
     let launch = chip_worker::Launch::from_environment()?.context("this is for processes of the bench")?;
     follow(platform, work, launch.rank, launch.ranks, path, total)
 }
