@@ -14,6 +14,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use chip_worker::RuntimeKind;
 
+use crate::project;
 use c_library::CCompiler;
 use host_library::Scope;
 
@@ -179,12 +180,6 @@ impl fmt::Display for Combination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.arch, self.variant, self.runtime)
     }
-}
-
-/// The root of the project, where `cargo xtask` was built.
-fn project() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
 }
 
 /// Where the intermediate files go.

@@ -5,11 +5,15 @@
 #![allow(unreachable_pub, reason = "there is nobody outside of a binary")]
 
 use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 mod bench;
 mod bench_comm;
+mod bindings;
 mod build_all;
+mod doctor;
+mod report;
 mod st;
 
 const HELP: &str = "\
@@ -19,6 +23,9 @@ Commands:
   st         run the scenes and check their results
   bench      measure the simulated chips
   build-all  build the libraries for clients of the C API
+  report     check and show what a run's diagnostics recorded
+  doctor     tell what this machine has, and what is missing for which platform
+  bindings   make the declarations of the calls to CANN from their header
   help       show this text
 
 `cargo xtask <COMMAND> --help` tells more about a command.
@@ -49,6 +56,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Value(command)) if command == "st" => Ok(st::run()),
         Some(Value(command)) if command == "bench" => bench::run(parser),
         Some(Value(command)) if command == "build-all" => build_all::run(parser),
+        Some(Value(command)) if command == "report" => report::run(parser),
+        Some(Value(command)) if command == "doctor" => doctor::run(parser),
+        Some(Value(command)) if command == "bindings" => bindings::run(parser),
         Some(Value(command)) if command == "help" => show(HELP),
         Some(Long("help") | Short('h')) | None => show(HELP),
         Some(Value(command)) => Ok(refuse(&format!("unknown command \"{}\"", command.display()), HELP)),
@@ -65,6 +75,12 @@ fn show(text: &str) -> anyhow::Result<ExitCode> {
 fn refuse(reason: &str, help: &str) -> ExitCode {
     eprintln!("error: {reason}\n\n{help}");
     ExitCode::from(USAGE)
+}
+
+/// The root of the project, where `cargo xtask` was built.
+fn project() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -67,7 +67,7 @@ Which cases:
   --platform LIST      of {platforms} (default: all)
   --runtime LIST       of {runtimes} (default: both)
   --exact              FILTERs are whole names: \"scene\", \"scene/case\", or one as reports show it
-  --repeat N           run each case N times
+  --repeat N           run each case N times, with the same arguments
   --list               only show the names of the scenes and their cases
 
 How:

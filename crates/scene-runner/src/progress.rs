@@ -18,7 +18,6 @@ const CELLS: usize = 20;
 pub(crate) struct Progress {
     live: bool,
     color: bool,
-    bar: Bar,
     /// Characters of the bar that is on the screen.
     drawn: usize,
     drawn_at: Option<Instant>,
@@ -48,7 +47,7 @@ impl Progress {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let live = terminal && !dumb;
-        Self { live, color: live && !no_color, bar: Bar::default(), drawn: 0, drawn_at: None }
+        Self { live, color: live && !no_color, drawn: 0, drawn_at: None }
     }
 
     /// Whether there is a bar, so that not everything needs a line.
@@ -66,8 +65,7 @@ impl Progress {
         let mut bytes = self.erased();
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(b'\n');
-        write(&bytes)?;
-        self.redraw()
+        write(&bytes)
     }
 
     /// Hands on what a scene has printed, to where errors go.
@@ -80,35 +78,28 @@ impl Progress {
         if !line.ends_with(b"\n") {
             let _ = stderr.write_all(b"\n");
         }
-        self.redraw()
+        Ok(())
     }
 
-    /// Shows how far things are, if it is time to.
-    pub(crate) fn show(&mut self, bar: Bar) -> io::Result<()> {
-        self.bar = bar;
-        if self.drawn_at.is_some_and(|at| at.elapsed() < REDRAW) {
+    /// Shows how far things are, if it is time to. Whatever is written later takes the place of the bar, so this is to
+    /// be called again and again.
+    pub(crate) fn show(&mut self, bar: &Bar) -> io::Result<()> {
+        let fresh = self.drawn > 0 && self.drawn_at.is_some_and(|at| at.elapsed() < REDRAW);
+        if !self.live || fresh {
             return Ok(());
         }
-        self.redraw()
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn end(&mut self) -> io::Result<()> {
-        self.bar = Bar::default();
-        let erased = self.erased();
-        write(&erased)
-    }
-
-    fn redraw(&mut self) -> io::Result<()> {
-        if !self.live || self.bar.total == 0 {
-            return Ok(());
-        }
-        let text = self.bar.text(width());
+        let text = bar.text(width());
         let mut bytes = self.erased();
         self.drawn = text.chars().count();
         self.drawn_at = Some(Instant::now());
         bytes.extend_from_slice(text.as_bytes());
         write(&bytes)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        let erased = self.erased();
+        write(&erased)
     }
 
     /// What removes the bar from the screen.

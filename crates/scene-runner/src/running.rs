@@ -42,6 +42,8 @@ pub(crate) struct Flight {
     pub(crate) printed: Vec<String>,
     since: Instant,
     thread: i32,
+    /// What it was found doing when its time was over.
+    stall: Option<String>,
 }
 
 /// How a process ended.
@@ -83,7 +85,7 @@ impl Session<'_> {
     pub(crate) fn run_process(&mut self, queue: &[usize], job: &Job<'_>) -> Result<Ending, Error> {
         let mut watched = self.start(queue, job)?;
         loop {
-            if let Some(ending) = self.check(&mut watched, job)? {
+            if let Some(ending) = self.check(&mut watched, queue, job)? {
                 return Ok(ending);
             }
             if let Some(left) = watched.leaving.map(|since| GRACE.saturating_sub(since.elapsed())) {
@@ -136,36 +138,50 @@ impl Session<'_> {
     }
 
     /// Ends the process if there is a reason to.
-    fn check(&mut self, watched: &mut Watched, job: &Job<'_>) -> Result<Option<Ending>, Error> {
+    fn check(
+        &mut self,
+        watched: &mut Watched,
+        queue: &[usize],
+        job: &Job<'_>,
+    ) -> Result<Option<Ending>, Error> {
         if self.stopped.is_none() && self.is_late() {
             self.stopped = Some(Stopped::TotalTimeout);
         }
-        if let Some(stopped) = self.stopped {
-            watched.kill()?;
-            for flight in std::mem::take(&mut watched.flights) {
-                let attempt = self.attempt(End::Interrupted, &flight, job.alone, Some(stopped.text()));
-                self.end(watched, &flight, attempt, job)?;
-            }
-            return Ok(Some(Ending::Killed));
-        }
         let limit = self.options.timeout;
-        let is_late = |flight: &&Flight| flight.since.elapsed() >= limit;
-        let late: Vec<usize> = watched.flights.iter().filter(is_late).map(|flight| flight.item).collect();
-        if late.is_empty() {
+        let is_late = |flight: &Flight| flight.since.elapsed() >= limit;
+        if self.stopped.is_none() && !watched.flights.iter().any(is_late) {
             return Ok(None);
         }
-        let stall = |flight: &Flight| probe::describe(watched.process.id(), flight.thread);
-        let stalls: Vec<String> = watched.flights.iter().map(stall).collect();
+        let id = watched.process.id();
+        for flight in watched.flights.iter_mut().filter(|flight| is_late(flight)) {
+            flight.stall = Some(probe::describe(id, flight.thread));
+        }
         watched.kill()?;
-        // The others begin anew in the next process.
-        for (flight, stall) in std::mem::take(&mut watched.flights).iter().zip(stalls) {
-            if late.contains(&flight.item) {
-                let text = format!("it did not end within {} s: {stall}", limit.as_secs_f64());
-                let attempt = self.attempt(End::TimedOut, flight, job.alone, Some(text));
-                self.end(watched, flight, attempt, job)?;
-            }
+        self.hear_out(watched, queue, job)?;
+        // Of these nothing more was heard. Those that are not to blame begin anew in the next process.
+        for flight in std::mem::take(&mut watched.flights) {
+            let (end, text) = match (self.stopped, &flight.stall) {
+                (_, Some(stall)) => {
+                    (End::TimedOut, format!("it did not end within {} s: {stall}", limit.as_secs_f64()))
+                }
+                (Some(stopped), None) => (End::Interrupted, stopped.text()),
+                (None, None) => continue,
+            };
+            let attempt = self.attempt(end, &flight, job.alone, Some(text));
+            self.end(watched, &flight, attempt, job)?;
         }
         Ok(Some(Ending::Killed))
+    }
+
+    /// Takes what a killed process had said before: it counts, however late it is read.
+    fn hear_out(&mut self, watched: &mut Watched, queue: &[usize], job: &Job<'_>) -> Result<(), Error> {
+        let start = Instant::now();
+        while watched.ends < 2 && start.elapsed() < GRACE {
+            if let Some(event) = self.events.next(SHORT_TICK) {
+                self.take(event, watched, queue, job)?;
+            }
+        }
+        Ok(())
     }
 
     /// Records how an item ended that did not say so itself.
@@ -192,7 +208,7 @@ impl Session<'_> {
         };
         let under_way = watched.flights.iter().map(text).collect();
         let bar = self.bar(self.done(), self.items.len(), under_way);
-        self.progress.show(bar)
+        self.progress.show(&bar)
     }
 
     fn take(
@@ -247,6 +263,7 @@ impl Session<'_> {
                     since: Instant::now(),
                     seconds: 0.0,
                     printed: Vec::new(),
+                    stall: None,
                 });
             }
             Message::Ended { item, device, seconds, result } => {
@@ -269,10 +286,8 @@ impl Session<'_> {
                 }
                 if failed && self.options.fail_fast && !job.alone {
                     // What else is under way begins anew, if this item passes on a retry.
-                    watched.flights.clear();
-                    watched.finished = true;
+                    (watched.finished, watched.tainted) = (true, true);
                     watched.process.kill()?;
-                    watched.tainted = true;
                 }
             }
             Message::Finished => {

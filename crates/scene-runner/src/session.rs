@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
                 return Ok(false);
             }
             let bar = self.bar(done.load(Ordering::Relaxed), count, vec!["compiling".to_owned()]);
-            self.progress.show(bar)?;
+            self.progress.show(&bar)?;
         }
     }
 

@@ -3,7 +3,6 @@
 //! The runner hands over a [`Plan`] as a file: one line of JSON, then the compiled objects. The process answers with
 //! lines of JSON, one [`Message`] each, as things happen: what it has said counts, however it ends.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
@@ -35,7 +34,7 @@ pub(crate) struct Plan {
     /// How many devices run cases at once.
     pub(crate) devices: u32,
     /// The cases, in this order.
-    pub(crate) items: VecDeque<PlannedItem>,
+    pub(crate) items: Vec<PlannedItem>,
     /// Sizes of the objects that follow.
     pub(crate) objects: Vec<u64>,
 }
@@ -144,7 +143,7 @@ mod tests {
             seed: u64::MAX,
             watchdog_seconds: 0.25,
             devices: 3,
-            items: [item].into(),
+            items: vec![item],
             objects,
         }
     }

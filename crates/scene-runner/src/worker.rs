@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chip_worker::Platform;
@@ -42,8 +42,7 @@ fn run(scenes: &'static [Scene]) -> io::Result<()> {
     // What kernels print must not get among the results.
     let results = File::from(fcntl_dupfd_cloexec(stdout(), 3)?);
     dup2_stdout(stderr())?;
-    let process = Process::new(scenes, plan, objects, results)?;
-    process.run()
+    Work::new(scenes, plan, objects, results)?.run()
 }
 
 /// A case that is found again.
@@ -54,7 +53,8 @@ struct Found {
     case: Case,
 }
 
-struct Process {
+/// What there is to do, and how far it is.
+struct Work {
     plan: Plan,
     found: Vec<Found>,
     scenes: Vec<(&'static Scene, Platform)>,
@@ -66,11 +66,11 @@ struct Process {
     tainted: AtomicBool,
 }
 
-impl Process {
+impl Work {
     fn new(
         all: &'static [Scene],
         mut plan: Plan,
-        objects: Vec<std::sync::Arc<[u8]>>,
+        objects: Vec<Arc<[u8]>>,
         results: File,
     ) -> io::Result<Self> {
         let (mut scenes, mut found) = (Vec::new(), Vec::new());

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these scenes are to fail")]
 #![allow(clippy::exit, clippy::print_stdout, clippy::print_stderr, reason = "and to misbehave")]
 
+use std::io::Write as _;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -11,6 +13,9 @@ use scene_runner::chip_worker::{CallConfig, CoreType, NativeGraph, NativeKernel,
 use scene_runner::scene::{Case, CaseError, Code, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
 fn main() -> ExitCode {
+    if std::env::var_os("TROUBLE_AT_START").is_some() && std::env::args().any(|arg| arg.contains("worker")) {
+        std::process::exit(7);
+    }
     let scenes = if std::env::var_os("TROUBLE_TWICE").is_some() { &TWICE[..] } else { &SCENES };
     Runner::new("trouble", scenes).main()
 }
@@ -47,7 +52,7 @@ macro_rules! script {
 /// Scenes whose names are not enough to tell them apart.
 static TWICE: [Scene; 2] = [FINE, FINE];
 
-static SCENES: [Scene; 17] = [
+static SCENES: [Scene; 19] = [
     FINE,
     kernel!("segfault", Code::Cpp("kernels/segfault.cpp")),
     kernel!("kernel_loops", Code::Cpp("kernels/loop.cpp")),
@@ -69,6 +74,26 @@ static SCENES: [Scene; 17] = [
     script!("together", "crashes" => crashes_once, "waits" => waits_for_the_crash),
     script!("leaves_things", "main" => leaves_things),
     script!("crashes_late", "main" => crashes_late),
+    script!("nonsense", "main" => |_| {
+        for pipe in pipes() {
+            let mut pipe = std::fs::File::options().write(true).open(pipe).unwrap();
+            pipe.write_all(b"{\"passed\": \"everything\"}\n").unwrap();
+        }
+        wait_for("the end of days");
+        Ok(())
+    }),
+    script!("mute", "main" => |_| {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        for pipe in pipes() {
+            let number: i32 = pipe.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            // SAFETY: it closes what others use, as bad code does; they get an error at most.
+            let mut pipe = unsafe { OwnedFd::from_raw_fd(number) };
+            rustix::io::dup2(&null, &mut pipe).unwrap();
+            std::mem::forget(pipe);
+        }
+        wait_for("the end of days");
+        Ok(())
+    }),
     script!("tells", "numbers" => |stage| {
         eprintln!("numbers: {:?}", stage.random(0).u64s(3));
         Ok(())
@@ -158,6 +183,16 @@ fn leaves_things(_: &mut Stage<'_>) -> Result<(), CaseError> {
     std::fs::write(std::env::temp_dir().join("left.txt"), "left").unwrap();
     Command::new("sleep").arg("1000").spawn().unwrap();
     std::process::abort();
+}
+
+/// Pipes of the process beyond those that every process has.
+fn pipes() -> Vec<PathBuf> {
+    let is_pipe = |path: &PathBuf| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        target.to_string_lossy().starts_with("pipe:")
+            && !["0", "1", "2"].iter().any(|name| path.ends_with(name))
+    };
+    std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path()).filter(is_pipe).collect()
 }
 
 fn crashes_late(_: &mut Stage<'_>) -> Result<(), CaseError> {

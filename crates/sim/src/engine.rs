@@ -171,6 +171,12 @@ impl Engine {
             self.work.notify_one();
             return Ok(());
         }
+        // A task takes a core, so that of this many one at least is not inside of a task or the orchestration: it has
+        // been started and has yet to get a CPU.
+        let enough = state.run.as_ref().map_or(1, |run| 1 + run.shared.topology.cores() as usize);
+        if state.carriers.iter().flatten().count() >= enough {
+            return Ok(());
+        }
         let index = state.carriers.iter().position(Option::is_none).unwrap_or(state.carriers.len());
         let thread = Arc::new(WatchedThread::default());
         let handle = carrier::spawn(Arc::clone(self), index, Arc::clone(&thread))?;

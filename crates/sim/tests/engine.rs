@@ -448,6 +448,37 @@ fn dispatches_that_belong_together_run_together() {
 }
 
 #[test]
+fn a_device_never_has_more_threads_than_its_cores_and_orchestration_need() {
+    let barrier = Arc::new(Barrier::new(4));
+    let meet = native("meet", move |_| {
+        barrier.wait();
+        Ok(())
+    });
+    let bench = Bench::new(1, PATIENT, vec![meet]);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // New threads have to wait for a CPU.
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let (program, _) = fed(1200, 4, 3);
+        let mut run = bench.launch(2, program).unwrap();
+        let mut most = 0;
+        while !run.poll() {
+            most = most.max(bench.device.usage().threads);
+            std::thread::yield_now();
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(run.wait().unwrap().program.completed(), 1200);
+        assert!(most <= 7, "{most} threads for 6 cores and an orchestration");
+    });
+}
+
+#[test]
 fn dropping_a_run_ends_its_orchestration() {
     let bench = Bench::new(2, PATIENT, vec![native("none", |_| Ok(()))]);
     let (program, told) = fed(usize::MAX, 8, 0);

@@ -148,6 +148,13 @@ impl Ended {
         assert_eq!(self.verdict(name), ("passed".into(), vec!["passed".into()]), "{}", self.out);
     }
 
+    /// The newest line about an item with this word, behind the time in it; and the lines that belong to it.
+    pub(crate) fn told(&self, word_and_name: &str) -> &str {
+        let start = self.out.rfind(&format!("] {word_and_name} (")).unwrap_or_else(|| panic!("{}", self.out));
+        let rest = &self.out[start..];
+        &rest[rest.find("s)").unwrap() + 2..]
+    }
+
     /// The reason in the last attempt of an item.
     pub(crate) fn reason(&self, name: &str) -> &str {
         self.entry(name)["attempts"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap_or("")

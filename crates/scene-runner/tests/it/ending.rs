@@ -109,3 +109,12 @@ fn a_reader_that_has_seen_enough_ends_the_runner() {
     assert_eq!(ended.status.code(), Some(1));
     bench.expect_nothing_left();
 }
+
+#[test]
+fn the_hidden_mode_is_for_runners() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trouble"));
+    let output = command.arg("--run-as-worker-of-a-scene-runner").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("error: cannot run scenes: "), "{error}");
+}

@@ -5,3 +5,4 @@ mod bench;
 mod compiling;
 mod ending;
 mod scenes;
+mod terminal;
