@@ -93,9 +93,10 @@ void destroy_device_context(void *ctx);
 /* Bytes of the buffer that run_prepared and run_runtime want. Any alignment will do. */
 size_t get_runtime_size(void);
 
-/* Takes device `device_id` (from 0 on) into use. The device programs are those of this project for this chip and
-   runtime (libaicpu_kernel.so, libaicore_kernel.so beside this library), or NULL and 0 for none: in simulation they
-   are not needed. The dispatcher is not used in simulation. The bytes are read during the call only.
+/* Takes device `device_id` (from 0 on) into use. In simulation, the device programs are those of this project for this
+   chip and runtime (libaicpu_kernel.so, libaicore_kernel.so beside this library), or NULL and 0 for none: they are not
+   needed, and the dispatcher is not used. On hardware, all three are needed: those for this chip and runtime. The bytes
+   are read during the call only.
    Again with the same device: 0. With another device: -1. */
 int simpler_init(
     void *ctx, int device_id, const uint8_t *aicpu, size_t aicpu_size, const uint8_t *aicore, size_t aicore_size,
@@ -215,7 +216,7 @@ int get_orchestration_compiler(void);
 
 /* ---- Earlier form ----------------------------------------------------------------------------------------------- */
 
-/* simpler_init without device programs. */
+/* simpler_init without device programs; on hardware that fails. */
 int set_device(void *ctx, int device_id);
 
 /* Takes the device into use, if the context has none, and runs a callable without an id. The callable stays loaded
@@ -299,7 +300,10 @@ int simpler_rs_run_info(void *ctx, struct simpler_rs_run *out);
      permits          kernels that run at once while none is blocked (all CPUs)
      memory_capacity  bytes of device memory (64 GiB; what is not used costs nothing)
      task_window, heap, dep_pool
-                      sizes of the rings of tensormap_and_ringbuffer, before PTO2_RING_* of the environment */
+                      sizes of the rings of tensormap_and_ringbuffer, before PTO2_RING_* of the environment
+   In libraries for hardware also
+     op_timeout_ms, stream_timeout_ms
+                      how long one kernel may run (1000), and each of the two streams of a run (2000) */
 int simpler_rs_set_option(void *ctx, const char *name, const char *value);
 
 /* Receives a log record: level 0 debug, 1 info, 2 warn, 3 error. Both texts are valid during the call. It is called on

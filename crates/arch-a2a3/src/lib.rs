@@ -10,6 +10,8 @@
 
 mod kernel_args;
 mod limits;
+#[cfg(feature = "onboard")]
+mod onboard;
 mod registers;
 
 use device_runner::{Arch, Limits, Register};

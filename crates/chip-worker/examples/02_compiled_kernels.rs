@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kernel = CoreCallable::encode(&[ArgDirection::In, ArgDirection::Out], &kernel.bytes)?;
     let callable = ChipCallable::builder("scale_twice").binary(&graph.bytes).child(0, &kernel).build()?;
 
-    for platform in Platform::ALL {
+    for platform in Platform::SIMULATED {
         let worker = ChipWorker::builder().platform(platform).build()?;
         let handle = worker.register(&callable)?;
         let (input, mut output) = ([1.0f32, 2.0, 3.0, 4.0], [0.0f32; 4]);

@@ -6,6 +6,8 @@ use host_build_graph::HostBuildGraph;
 use tensormap_and_ringbuffer::{RingOptions, TensormapAndRingbuffer};
 
 use crate::error::WorkerError;
+#[cfg(feature = "onboard")]
+use crate::hardware::Hardware;
 use crate::platform::{Platform, RuntimeKind};
 use crate::worker::ChipWorker;
 
@@ -21,6 +23,8 @@ pub struct ChipWorkerBuilder {
     memory_capacity: Option<u64>,
     comm_limit: Option<Duration>,
     rings: RingOptions,
+    #[cfg(feature = "onboard")]
+    hardware: Hardware,
 }
 
 /// No kernel takes that long on purpose; a slow machine may well take a hundredth of it.
@@ -37,6 +41,8 @@ impl Default for ChipWorkerBuilder {
             memory_capacity: None,
             comm_limit: None,
             rings: RingOptions::default(),
+            #[cfg(feature = "onboard")]
+            hardware: Hardware::default(),
         }
     }
 }
@@ -92,10 +98,40 @@ impl ChipWorkerBuilder {
         self
     }
 
+    /// On hardware, the programs that run on the device itself: those of the platform and the runtime.
+    #[cfg(feature = "onboard")]
+    pub fn programs(mut self, programs: onboard::Programs) -> Self {
+        self.hardware.programs = Some(programs);
+        self
+    }
+
+    /// On hardware, the calls of CANN to use, for example those of a stand-in; its libraries on this machine unless
+    /// set.
+    #[cfg(feature = "onboard")]
+    pub fn hal(mut self, hal: Arc<hal_sys::Hal>) -> Self {
+        self.hardware.hal = Some(hal);
+        self
+    }
+
+    /// On hardware, how long one kernel may run; the chip's own limit unless set, which is a second.
+    #[cfg(feature = "onboard")]
+    pub fn op_timeout(mut self, limit: Duration) -> Self {
+        self.hardware.op_timeout = Some(limit);
+        self
+    }
+
+    /// On hardware, how long each of a run's two streams is waited for; the chip's own limit unless set, which is two
+    /// seconds. A run that takes longer loses the device.
+    #[cfg(feature = "onboard")]
+    pub fn stream_timeout(mut self, limit: Duration) -> Self {
+        self.hardware.stream_timeout = Some(limit);
+        self
+    }
+
     /// Takes the device into use.
     ///
     /// # Errors
-    /// [`WorkerError::PlatformUnavailable`], or why the device cannot be used.
+    /// [`WorkerError::PlatformUnavailable`], on hardware [`WorkerError::NoPrograms`] and [`WorkerError::NoCann`], or why the device cannot be used.
     pub fn build(self) -> Result<ChipWorker, WorkerError> {
         let (platform, runtime) = (self.platform, self.runtime);
         Ok(ChipWorker::new(self.build_runner()?, platform, runtime))
@@ -119,8 +155,23 @@ impl ChipWorkerBuilder {
         Ok(DeviceRunner::attach(arch, variant, device)?)
     }
 
-    #[cfg(feature = "sim")]
     fn device_for_platform(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+        if self.platform.is_simulated() { self.simulated_device() } else { self.real_device() }
+    }
+
+    #[cfg(feature = "onboard")]
+    fn real_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+        self.hardware.open(self.platform, self.device)
+    }
+
+    #[cfg(not(feature = "onboard"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn real_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+        Ok(None)
+    }
+
+    #[cfg(feature = "sim")]
+    fn simulated_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
         let mut options = sim::SimOptions::default();
         options.watchdog = self.watchdog;
         options.permits = self.permits;
@@ -130,7 +181,7 @@ impl ChipWorkerBuilder {
     }
 
     #[cfg(not(feature = "sim"))]
-    fn device_for_platform(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+    fn simulated_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
         let _ = (self.device, self.watchdog, self.permits, self.memory_capacity, self.comm_limit);
         Ok(None)
     }

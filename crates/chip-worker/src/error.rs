@@ -30,6 +30,23 @@ pub enum WorkerError {
         /// What to enable.
         features: &'static str,
     },
+    /// A worker on hardware needs the programs that run on the device.
+    #[error(
+        "platform {platform} needs its AICPU program, AICore program and dispatcher; give them with \
+         ChipWorkerBuilder::programs"
+    )]
+    NoPrograms {
+        /// The platform.
+        platform: Platform,
+    },
+    /// The libraries of CANN are not on this machine.
+    #[error("platform {platform} cannot be used on this machine: {source}")]
+    NoCann {
+        /// The platform.
+        platform: Platform,
+        /// What is missing, where it was looked for, and what to set.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A handle of another worker.
     #[error("the callable handle belongs to another worker; register the callable on this one")]
     ForeignHandle,

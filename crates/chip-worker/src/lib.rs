@@ -42,6 +42,8 @@ mod args;
 mod builder;
 mod comm;
 mod error;
+#[cfg(feature = "onboard")]
+mod hardware;
 mod loaded;
 mod platform;
 mod purpose;
@@ -56,8 +58,12 @@ pub use device_runner::{
     Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
+#[cfg(feature = "onboard")]
+pub use hal_sys::Hal;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
+#[cfg(feature = "onboard")]
+pub use onboard::Programs;
 pub use platform::{Platform, RuntimeKind};
 pub use rendezvous::Launch;
 pub use task_interface::trb::{

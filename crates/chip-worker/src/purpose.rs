@@ -57,8 +57,9 @@ mod tests {
         let path = Path::new("/lib/a5/sim/tensormap_and_ringbuffer/libhost_runtime.so");
         assert_eq!(platform_of(path), Some(Platform::A5Sim));
         assert_eq!(runtime_of(path), Some(RuntimeKind::TensormapAndRingbuffer));
-        for other in
-            ["/libhost_runtime.so", "/a5/onboard/x/libhost_runtime.so", "/a6/sim/x/libhost_runtime.so"]
+        let path = Path::new("/lib/a2a3/onboard/host_build_graph/libhost_runtime.so");
+        assert_eq!(platform_of(path), Some(Platform::A2a3));
+        for other in ["/libhost_runtime.so", "/a5/other/x/libhost_runtime.so", "/a6/sim/x/libhost_runtime.so"]
         {
             assert_eq!(platform_of(Path::new(other)), None);
             assert_eq!(runtime_of(Path::new(other)), None);

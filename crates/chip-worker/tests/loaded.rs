@@ -117,7 +117,7 @@ fn what_a_library_is_for_comes_from_itself_or_its_place_or_the_client() {
     assert!(untold.to_string().contains("ChipWorker::load_as"), "{untold}");
     let untold = purpose(&Fake::new(["-DPLATFORM=\"a5sim\""])).unwrap_err();
     assert!(matches!(&untold, WorkerError::UntoldPurpose { what: "runtime", .. }), "{untold}");
-    let unknown = purpose(&Fake::at(IN_TREE, ["-DPLATFORM=\"a5\""])).unwrap_err();
+    let unknown = purpose(&Fake::at(IN_TREE, ["-DPLATFORM=\"a6\""])).unwrap_err();
     assert!(matches!(&unknown, WorkerError::UnknownName { what: "platform", .. }), "{unknown}");
 
     let other = tree(&["-DPLATFORM=\"a2a3sim\""]);

@@ -100,7 +100,7 @@ fn runs_of_one_worker(runs: usize) {
 fn workers_one_after_the_other(workers: usize) {
     let callable = add_callable();
     let live = |index: u32| {
-        let platform = Platform::ALL[index as usize % 2];
+        let platform = Platform::SIMULATED[index as usize % 2];
         let worker = ChipWorker::builder().platform(platform).device(index).build().unwrap();
         let handle = worker.register(&callable).unwrap();
         let (input, mut output) = ([5i64], [0i64]);

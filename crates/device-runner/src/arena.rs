@@ -123,7 +123,8 @@ impl StaticArenas {
         let padded = size.checked_add(ALIGN - 1).ok_or(DeviceError::OutOfMemory {
             requested: size as u64,
             in_use: self.memory.in_use().1,
-            capacity: u64::MAX,
+            capacity: None,
+            source: None,
         })?;
         let buffer = self.memory.alloc(padded)?;
         let base = DevPtr::new(buffer.ptr().addr().next_multiple_of(ALIGN as u64));

@@ -307,7 +307,7 @@ impl CallableCaches {
     ) -> Result<CacheRef<DevBuffer>, RunnerError> {
         let mut resolved = image.clone();
         for (index, child) in image.children().enumerate() {
-            let address = kernels.find(child.func_id).map_or(0, |kernel| kernel.handle.0);
+            let address = kernels.find(child.func_id).map_or(0, |kernel| self.entry(kernel.handle));
             resolved.set_resolved_addr(index, address)?;
         }
         let content = Content::Bytes(resolved.as_bytes().into());
@@ -316,6 +316,11 @@ impl CallableCaches {
             self.memory.copy_to_device(buffer.ptr(), resolved.as_bytes())?;
             Ok(buffer)
         })
+    }
+
+    /// What the image says of a kernel: where device programs enter it, or else the device's own handle.
+    fn entry(&self, kernel: KernelHandle) -> u64 {
+        if self.device.runs_images() { self.device.kernel_entry(kernel) } else { kernel.0 }
     }
 
     fn keep_object(&self, variant: &dyn RuntimeVariant, bytes: &Arc<[u8]>) -> CacheRef<OrchestrationObject> {

@@ -104,6 +104,15 @@ pub trait Device: GlobalMemory {
         Err(DeviceError::Unsupported { what: "communication with other chips", device: "this device" })
     }
 
+    /// Makes the device usable again after a launch that was [lost](DeviceError::Lost) and of which
+    /// [`BoundRun::diagnose`](crate::BoundRun::diagnose) knows why its program ended; called when that launch is gone.
+    ///
+    /// # Errors
+    /// When more than the program has failed: then it stays as it is until [`reset`](Self::reset).
+    fn recover(&self) -> Result<(), DeviceError> {
+        Err(DeviceError::Unsupported { what: "going on after a lost launch", device: "this device" })
+    }
+
     /// Gives back everything the device itself holds. The device can be used again afterwards.
     ///
     /// # Errors
@@ -143,7 +152,8 @@ impl fmt::Debug for Launch {
 /// Dropping it stops the launch: nothing more is started, and what was started is waited for or, if it
 /// never ends, given up with the device.
 pub trait DeviceRun: fmt::Debug + Send {
-    /// Whether the launch has ended. Also lets a device that needs pumping go on.
+    /// Whether the launch has ended; takes no longer than a few milliseconds. Also lets a device that needs pumping
+    /// go on.
     fn poll(&mut self) -> bool;
 
     /// Blocks until the launch has ended.

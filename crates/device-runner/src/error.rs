@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::arch::CoreId;
@@ -24,15 +25,20 @@ pub enum DeviceError {
     },
     /// Device memory ran out.
     #[error(
-        "device memory: {requested} bytes cannot be allocated ({in_use} of {capacity} in use); free memory or use smaller tensors"
+        "device memory: {requested} bytes cannot be allocated ({in_use}{} in use); free memory or use smaller \
+         tensors{}",
+        optional(" of ", capacity.as_ref()),
+        optional(": ", source.as_ref())
     )]
     OutOfMemory {
         /// Bytes asked for.
         requested: u64,
         /// Bytes allocated at that moment.
         in_use: u64,
-        /// Bytes the device has.
-        capacity: u64,
+        /// Bytes the device has, where that is known.
+        capacity: Option<u64>,
+        /// The refusal of the platform below, where there is one.
+        source: Option<BoxedError>,
     },
     /// An address or range that is not inside one live allocation of this device.
     #[error("{operation} at {ptr} for {len} bytes: {reason}")]
@@ -138,6 +144,11 @@ pub enum DeviceError {
     /// The device panicked, which is a mistake in it; please report it.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// Part of a message that is there with its value only.
+fn optional(before: &str, value: Option<&impl fmt::Display>) -> String {
+    value.map(|value| format!("{before}{value}")).unwrap_or_default()
 }
 
 impl DeviceError {
@@ -406,5 +417,16 @@ mod tests {
         assert_eq!(deferred.source().unwrap().to_string(), "internal error: 5");
         let failed = DeviceError::Platform { call: "alloc", source: "why".into() };
         assert_eq!(failed.source().unwrap().to_string(), "why");
+    }
+
+    #[test]
+    fn a_lack_of_memory_tells_what_is_known() {
+        let simulated = DeviceError::OutOfMemory { requested: 3, in_use: 7, capacity: Some(9), source: None };
+        assert!(simulated.to_string().contains("3 bytes cannot be allocated (7 of 9 in use)"), "{simulated}");
+        let refused = Some("rtMalloc failed".into());
+        let real = DeviceError::OutOfMemory { requested: 3, in_use: 7, capacity: None, source: refused };
+        assert!(real.to_string().contains("(7 in use)"), "{real}");
+        assert!(real.to_string().ends_with(": rtMalloc failed"), "{real}");
+        assert!(real.source().is_some() && simulated.source().is_none());
     }
 }

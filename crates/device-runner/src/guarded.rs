@@ -94,6 +94,10 @@ impl Device for GuardedDevice {
         guard("join", || self.device.join(rank, ranks, path))
     }
 
+    fn recover(&self) -> Result<(), DeviceError> {
+        guard("recover", || self.device.recover())
+    }
+
     fn reset(&self) -> Result<(), DeviceError> {
         guard("reset", || self.device.reset())
     }

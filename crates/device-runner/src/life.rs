@@ -80,6 +80,14 @@ impl Life {
         }
     }
 
+    /// Takes that back, for a device that has recovered.
+    pub(crate) fn make_usable(&self) {
+        let mut state = lock(&self.state);
+        if matches!(state.phase, Phase::Unusable(_)) {
+            state.phase = Phase::Open;
+        }
+    }
+
     /// Ends it for good, unless work is under way.
     pub(crate) fn close(&self) -> Result<(), DeviceError> {
         let mut state = lock(&self.state);
@@ -141,6 +149,10 @@ mod tests {
         assert!(matches!(&error, RunnerError::Device(DeviceError::Unusable { reason }) if reason == "first"));
         life.check_open().unwrap();
         drop(life.enter(Work::Call).unwrap());
+        life.make_usable();
+        life.check_usable().unwrap();
         life.close().unwrap();
+        life.make_usable();
+        assert!(matches!(life.check_usable(), Err(RunnerError::Closed)));
     }
 }

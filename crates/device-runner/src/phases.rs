@@ -127,7 +127,7 @@ impl<'a> PreparedRun<'a> {
 }
 
 impl ActiveRun<'_> {
-    /// Whether the run has ended on the device; never blocks.
+    /// Whether the run has ended on the device; takes no longer than a few milliseconds.
     pub fn poll(&mut self) -> bool {
         self.device_run.as_mut().is_none_or(|run| run.poll())
     }
@@ -148,7 +148,11 @@ impl ActiveRun<'_> {
         let _guard = self.parts.runner.bind_always();
         let outcome = match self.outcome.take().unwrap_or(Err(DeviceError::Cancelled.into())) {
             Ok(outcome) => outcome,
-            Err(error) => return Err(self.parts.bound.diagnose().map_or(error, RunnerError::from)),
+            Err(error) => {
+                let Some(reason) = self.parts.bound.diagnose() else { return Err(error) };
+                self.parts.runner.recover();
+                return Err(reason.into());
+            }
         };
         let device_wall = Duration::from_nanos(outcome.device_wall_ns);
         let device_ticks = self.parts.runner.arch().limits().ticks(DeviceTime(outcome.device_wall_ns));

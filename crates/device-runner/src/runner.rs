@@ -158,6 +158,17 @@ impl DeviceRunner {
         error.into()
     }
 
+    /// After a launch that failed, and of which the variant knows why.
+    pub(crate) fn recover(&self) {
+        if self.check_usable().is_ok() {
+            return;
+        }
+        match self.device.recover() {
+            Ok(()) => self.life.make_usable(),
+            Err(error) => log::warn!("the device stays unusable: {error}"),
+        }
+    }
+
     pub(crate) fn count_launch(&self, callable: &Callable) {
         self.registry.count_launch(callable);
     }

@@ -131,7 +131,7 @@ pub trait BoundRun: fmt::Debug + Send {
     fn take_program(&mut self) -> Box<dyn DeviceProgram>;
 
     /// What device programs have left in memory about a launch that failed, if they say more than the device
-    /// does. Called with the runner bound to the calling thread.
+    /// does. Then the launch has ended by itself, and the device is asked to [recover](Device::recover). Called with the runner bound to the calling thread.
     fn diagnose(&self) -> Option<VariantError> {
         None
     }

@@ -10,7 +10,7 @@ use common::{
     Bench, add, assert_panics, image, image_callable, native_callable, native_orchestration,
     object_orchestration, quiet_injected_panics,
 };
-use device_runner::testing::Fault;
+use device_runner::testing::{FakeDevice, Fault};
 use device_runner::{
     CallableSource, Content, ContentCache, DevPtr, KernelHandle, KernelSource, KernelTable, LaunchKernel,
     RunnerError, host_api,
@@ -267,6 +267,20 @@ fn the_uploaded_image_has_the_handles_of_its_kernels() {
     bench.register(&CallableSource::from_image(&image).unwrap());
     assert_eq!(bench.device.count("alloc"), 1);
     bench.close();
+}
+
+#[test]
+fn where_images_run_the_uploaded_one_has_the_entries_of_its_kernels() {
+    let (plain, images) = (Bench::new(), Bench::on(FakeDevice::running_images()));
+    let image = image(b"orch", &[(3, b"a"), (7, b"b")]);
+    let addresses = [&plain, &images].map(|bench| {
+        let copy = uploaded(bench, upload(bench, &image).unwrap(), &image);
+        copy.children().map(|child| child.callable.resolved_addr()).collect::<Vec<_>>()
+    });
+    let entries: Vec<u64> = addresses[0].iter().map(|&handle| handle + 128).collect();
+    assert_eq!(addresses[1], entries, "both devices give out the same handles");
+    plain.close();
+    images.close();
 }
 
 #[test]

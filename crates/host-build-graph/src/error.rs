@@ -54,6 +54,18 @@ pub enum GraphError {
         /// The tasks, each a predecessor of the next and the last one of the first.
         cycle: Vec<TaskId>,
     },
+    /// More successors than a task has room for where it is run by device programs.
+    #[error(
+        "{task} has {count} successors, but device programs take at most {max}; let tasks in between pass it on"
+    )]
+    TooManySuccessors {
+        /// The task.
+        task: TaskId,
+        /// Its successors.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Tensor information that is not usable.
     #[error("set_tensor_info_to_task for {task}: {reason}")]
     TensorInfo {

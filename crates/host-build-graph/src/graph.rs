@@ -64,16 +64,20 @@ impl Graph {
         self.tensor_infos.insert(task, infos);
     }
 
-    #[cfg(test)]
     pub(crate) fn tensor_infos(&self, task: u32) -> &[TensorInfo] {
         self.tensor_infos.get(&task).map_or(&[], Vec::as_slice)
     }
 
-    /// A task's arguments in the sixteen slots that a kernel sees; unused ones are 0.
-    pub(crate) fn arg_slots(&self, task: u32) -> [u64; RUNTIME_MAX_ARGS] {
+    /// A task's arguments.
+    pub(crate) fn args(&self, task: u32) -> &[u64] {
         let task = task as usize;
         let start = if task == 0 { 0 } else { self.arg_ends[task - 1] as usize };
-        let args = &self.args[start..self.arg_ends[task] as usize];
+        &self.args[start..self.arg_ends[task] as usize]
+    }
+
+    /// A task's arguments in the sixteen slots that a kernel sees; unused ones are 0.
+    pub(crate) fn arg_slots(&self, task: u32) -> [u64; RUNTIME_MAX_ARGS] {
+        let args = self.args(task);
         let mut slots = [0; RUNTIME_MAX_ARGS];
         slots[..args.len()].copy_from_slice(args);
         slots

@@ -15,6 +15,7 @@ mod builder;
 mod cycle;
 mod error;
 mod graph;
+pub mod image;
 mod orchestration;
 mod scheduler;
 mod staging;

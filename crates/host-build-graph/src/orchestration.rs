@@ -3,13 +3,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use device_runner::{
-    BoundRun, DeviceProgram, Orchestration, OrchestrationSource, RunContext, RuntimeVariant, VariantError,
+    BoundRun, DeviceProgram, ImageProgram, Orchestration, OrchestrationSource, RunContext, RuntimeVariant,
+    Target, VariantError,
 };
 use object_loader::{SharedObject, SymbolAddress, call, elf};
 use task_interface::ChipStorageTaskArgs;
 
 use crate::abi;
 use crate::builder::{GraphBuilder, NativeGraph};
+use crate::image::{self, Names};
 use crate::scheduler::Scheduler;
 use crate::staging::Staging;
 
@@ -37,8 +39,10 @@ impl RuntimeVariant for HostBuildGraph {
         source: &OrchestrationSource,
         _for_image: bool,
     ) -> Result<Box<dyn Orchestration>, VariantError> {
+        let mut names = Names::default();
         let entry = match source {
-            OrchestrationSource::Object { bytes, entry, .. } => {
+            OrchestrationSource::Object { bytes, entry, config } => {
+                names = Names { entry: entry.clone(), config: config.clone() };
                 let object =
                     SharedObject::load(entry, bytes).map_err(|error| VariantError::Load(error.into()))?;
                 let entry = object.symbol_address(entry).map_err(|error| VariantError::Load(error.into()))?;
@@ -53,7 +57,7 @@ impl RuntimeVariant for HostBuildGraph {
             }
         };
         let is_object = matches!(entry, Entry::Object { .. });
-        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry), is_object }))
+        Ok(Box::new(HbgOrchestration { entry: Mutex::new(entry), is_object, names }))
     }
 }
 
@@ -77,6 +81,7 @@ struct HbgOrchestration {
     /// Locked while the orchestration runs: C++ code with static variables counts on one run at a time.
     entry: Mutex<Entry>,
     is_object: bool,
+    names: Names,
 }
 
 impl Entry {
@@ -118,7 +123,7 @@ impl Orchestration for HbgOrchestration {
         let built = self.entry.lock().unwrap_or_else(PoisonError::into_inner).build(&mut builder);
         // An error that the orchestration met tells more than the code it returned because of it.
         let finished = builder.finish().map_err(|error| VariantError::Graph(error.into()));
-        let (mut graph, staging) = match built {
+        let (mut graph, mut staging) = match built {
             Ok(()) => finished?,
             Err(VariantError::Returned { code }) => {
                 finished?;
@@ -128,9 +133,18 @@ impl Orchestration for HbgOrchestration {
         };
         let links = graph.link().map_err(|error| VariantError::Graph(error.into()))?;
         mention_unrecorded(&staging);
-        let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
-        let program = Box::new(Scheduler::new(graph, links, names));
-        Ok(Box::new(HbgRun { program: Some(program), staging }))
+        let tasks = graph.len() as u64;
+        let program: Box<dyn DeviceProgram> = match context.target {
+            Target::Engine => {
+                let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
+                Box::new(Scheduler::new(graph, links, names))
+            }
+            Target::Image(target) => {
+                let image = image::write(context, &target, &self.names, &graph, &links, &mut staging);
+                Box::new(ImageProgram::new(image.map_err(|error| VariantError::Graph(error.into()))?))
+            }
+        };
+        Ok(Box::new(HbgRun { program: Some(program), tasks, staging }))
     }
 }
 
@@ -147,7 +161,8 @@ fn mention_unrecorded(staging: &Staging) {
 }
 
 struct HbgRun {
-    program: Option<Box<Scheduler>>,
+    program: Option<Box<dyn DeviceProgram>>,
+    tasks: u64,
     staging: Staging,
 }
 
@@ -166,8 +181,9 @@ impl BoundRun for HbgRun {
         }
     }
 
-    fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
+    fn finish(self: Box<Self>, _program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
         self.staging.copy_back()?;
-        Ok(program.completed())
+        // A run that went well has run every task.
+        Ok(self.tasks)
     }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use device_runner::{DevBuffer, DevPtr, DeviceError, Memory};
 use host_memory::HostRange;
+use task_interface::TensorAllocationInfo;
 
 use crate::error::GraphError;
 
@@ -10,7 +11,11 @@ use crate::error::GraphError;
 #[derive(Debug)]
 pub(crate) struct Staging {
     memory: Arc<Memory>,
-    buffers: BTreeMap<DevPtr, DevBuffer>,
+    /// What the orchestration has taken and not given back, with a number that grows.
+    buffers: BTreeMap<DevPtr, (usize, DevBuffer)>,
+    taken: usize,
+    /// Tables of device programs.
+    tables: Vec<DevBuffer>,
     /// Device memory with the place it is copied back to; without one for what the client only lent for reading.
     pairs: Vec<(Option<HostRange>, DevPtr)>,
 }
@@ -24,7 +29,7 @@ pub(crate) struct Unrecorded {
 
 impl Staging {
     pub(crate) fn new(memory: Arc<Memory>) -> Self {
-        Self { memory, buffers: BTreeMap::new(), pairs: Vec::new() }
+        Self { memory, buffers: BTreeMap::new(), taken: 0, tables: Vec::new(), pairs: Vec::new() }
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -34,12 +39,33 @@ impl Staging {
     pub(crate) fn alloc(&mut self, bytes: usize) -> Result<DevPtr, DeviceError> {
         let buffer = self.memory.alloc(bytes)?;
         let ptr = buffer.ptr();
-        self.buffers.insert(ptr, buffer);
+        self.buffers.insert(ptr, (self.taken, buffer));
+        self.taken += 1;
         Ok(ptr)
     }
 
+    /// Memory with a table that device programs read; it is none of the orchestration's.
+    pub(crate) fn upload(&mut self, bytes: &[u8]) -> Result<DevPtr, DeviceError> {
+        let buffer = self.memory.alloc(bytes.len())?;
+        let ptr = buffer.ptr();
+        self.memory.copy_to_device(ptr, bytes)?;
+        self.tables.push(buffer);
+        Ok(ptr)
+    }
+
+    /// The memory that the orchestration has at the moment, in the order in which it was taken.
+    pub(crate) fn allocations(&self) -> Vec<TensorAllocationInfo> {
+        let mut buffers: Vec<_> = self.buffers.values().collect();
+        buffers.sort_by_key(|(serial, _)| *serial);
+        let entry = |(_, buffer): &(usize, DevBuffer)| TensorAllocationInfo {
+            base_addr: buffer.ptr().addr(),
+            size_bytes: buffer.len() as u64,
+        };
+        buffers.into_iter().map(entry).collect()
+    }
+
     pub(crate) fn free(&mut self, ptr: DevPtr) -> Result<(), GraphError> {
-        let buffer = self.buffers.remove(&ptr).ok_or(GraphError::NotAllocatedHere { ptr })?;
+        let (_, buffer) = self.buffers.remove(&ptr).ok_or(GraphError::NotAllocatedHere { ptr })?;
         buffer.release().map_err(GraphError::device("device_free"))
     }
 
@@ -57,7 +83,7 @@ impl Staging {
     pub(crate) fn unrecorded(&self) -> Unrecorded {
         let named = |ptr: &DevPtr| self.pairs.iter().any(|(_, dev)| dev == ptr);
         let left = self.buffers.iter().filter(|(ptr, _)| !named(ptr));
-        left.fold(Unrecorded::default(), |sum, (_, buffer)| Unrecorded {
+        left.fold(Unrecorded::default(), |sum, (_, (_, buffer))| Unrecorded {
             buffers: sum.buffers + 1,
             bytes: sum.bytes + buffer.len(),
         })

@@ -11,6 +11,7 @@ use task_interface::{ChipCallable, MAX_REGISTERED_CALLABLE_IDS, PtoRunTiming};
 
 use crate::error::Failure;
 use crate::options::Options;
+use crate::program::Programs;
 
 /// One client's device, from `create_device_context` to `destroy_device_context`.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Context {
     }
 
     /// Takes a device into use; the one that is in use already is fine.
-    pub(crate) fn attach(&self, device: c_int) -> Result<(), Failure> {
+    pub(crate) fn attach(&self, device: c_int, programs: &Programs<'_>) -> Result<(), Failure> {
         let device = u32::try_from(device)
             .map_err(|_| Failure::invalid(format!("device id {device} is negative; ids start at 0")))?;
         let mut slot = self.device.write().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +72,8 @@ impl Context {
             }
             return Ok(());
         }
-        let runner = lock(&self.options).builder(device).build_runner()?;
+        let builder = lock(&self.options).builder(device);
+        let runner = programs.give_to(builder).build_runner()?;
         let process = std::process::id();
         *slot = Some(Arc::new(Attached { runner, device, process, once: Mutex::default() }));
         Ok(())

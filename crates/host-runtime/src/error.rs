@@ -52,6 +52,9 @@ impl From<chip_worker::WorkerError> for Failure {
     fn from(error: chip_worker::WorkerError) -> Self {
         match error {
             chip_worker::WorkerError::Runner(error) => error.into(),
+            error @ chip_worker::WorkerError::NoPrograms { .. } => {
+                Self::invalid(format!("{error}; a client of the C API passes all three to simpler_init"))
+            }
             other => Self::new(ErrorKind::Device, other.to_string()),
         }
     }

@@ -15,7 +15,11 @@ pub(crate) struct Options {
     rings: RingOptions,
 }
 
+#[cfg(not(feature = "onboard"))]
 const NAMES: &str = "watchdog_ms, permits, memory_capacity, comm_limit_ms, task_window, heap, dep_pool";
+#[cfg(feature = "onboard")]
+const NAMES: &str = "watchdog_ms, permits, memory_capacity, comm_limit_ms, task_window, heap, dep_pool, \
+                     op_timeout_ms, stream_timeout_ms";
 
 impl Default for Options {
     fn default() -> Self {
@@ -40,6 +44,14 @@ impl Options {
             "memory_capacity" => self.builder = builder.memory_capacity(number(name, value)?),
             "comm_limit_ms" => {
                 self.builder = builder.comm_limit(Duration::from_millis(number(name, value)?));
+            }
+            #[cfg(feature = "onboard")]
+            "op_timeout_ms" => {
+                self.builder = builder.op_timeout(Duration::from_millis(number(name, value)?));
+            }
+            #[cfg(feature = "onboard")]
+            "stream_timeout_ms" => {
+                self.builder = builder.stream_timeout(Duration::from_millis(number(name, value)?));
             }
             "task_window" => self.rings = self.rings.task_window(number(name, value)?),
             "heap" => self.rings = self.rings.heap(number(name, value)?),

@@ -1,20 +1,59 @@
-//! Tells this project's device programs from others.
+//! The device programs that clients give, and how this project's are told from others.
 //!
 //! A library of the contract gets an AICPU and an AICore program when it takes a device into use. Ours, for the
 //! simulator, only say what they are, in an ELF note: the simulator runs both inside of this library, without a
-//! thread per core.
+//! thread per core. On hardware they go to the device as they are, and so does the dispatcher that stores one there.
 
+use chip_worker::ChipWorkerBuilder;
 use host_library::ErrorKind;
 use object::Endianness;
 use object::elf::FileHeader64;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use crate::error::Failure;
-use crate::selection::{ARCH_NAME, RUNTIME_NAME};
+use crate::selection::{ARCH_NAME, PLATFORM, RUNTIME_NAME};
 
-/// The two programs of a device.
+/// What a client gives for the device itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Programs<'a> {
+    pub(crate) aicpu: &'a [u8],
+    pub(crate) aicore: &'a [u8],
+    /// Only hardware has a use for it.
+    pub(crate) dispatcher: &'a [u8],
+}
+
+impl Programs<'_> {
+    /// Whether this library can run them, as far as can be told before a device has them.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if !PLATFORM.is_simulated() {
+            return Ok(());
+        }
+        Program::Aicpu.check(self.aicpu)?;
+        Program::Aicore.check(self.aicore)
+    }
+
+    /// The builder with these programs, if its worker is one that runs them.
+    #[cfg(all(feature = "onboard", not(feature = "sim")))]
+    pub(crate) fn give_to(&self, builder: ChipWorkerBuilder) -> ChipWorkerBuilder {
+        let given = [self.aicpu, self.aicore, self.dispatcher];
+        if given.iter().all(|program| program.is_empty()) {
+            // The builder says best what is missing.
+            return builder;
+        }
+        builder.programs(chip_worker::Programs::new(self.aicpu, self.aicore, self.dispatcher))
+    }
+
+    /// The simulator looks at them, and no more.
+    #[cfg(not(all(feature = "onboard", not(feature = "sim"))))]
+    #[allow(clippy::unused_self, reason = "as on hardware")]
+    pub(crate) fn give_to(&self, builder: ChipWorkerBuilder) -> ChipWorkerBuilder {
+        builder
+    }
+}
+
+/// The two programs that the simulator looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Program {
+enum Program {
     Aicpu = 1,
     Aicore = 2,
 }
@@ -33,7 +72,7 @@ impl Program {
     }
 
     /// Whether this library can run the program in `bytes`. None at all is fine: it would only be looked at.
-    pub(crate) fn check(self, bytes: &[u8]) -> Result<(), Failure> {
+    fn check(self, bytes: &[u8]) -> Result<(), Failure> {
         if bytes.is_empty() {
             return Ok(());
         }

@@ -64,7 +64,7 @@ Cases run at the same time on virtual devices, all in one child process. A case 
 never ends is reported, and the others go on in another process.
 
 Which cases:
-  --platform LIST      of {platforms} (default: all)
+  --platform LIST      of {platforms} (default: those in simulation)
   --runtime LIST       of {runtimes} (default: both)
   --exact              FILTERs are whole names: \"scene\", \"scene/case\", or one as reports show it
   --repeat N           run each case N times, with the same arguments
@@ -180,7 +180,7 @@ impl Options {
     fn complete(&mut self) -> Result<(), String> {
         let wanted = &mut self.wanted;
         if wanted.platforms.is_empty() {
-            wanted.platforms = Platform::ALL.to_vec();
+            wanted.platforms = Platform::SIMULATED.to_vec();
         }
         if wanted.runtimes.is_empty() {
             wanted.runtimes = RuntimeKind::ALL.to_vec();
@@ -297,7 +297,7 @@ mod tests {
         let options = parse(&["--runtime", "host_build_graph", "a", "b"]).unwrap();
         assert_eq!(options.wanted.runtimes, [RuntimeKind::HostBuildGraph]);
         assert_eq!(options.wanted.filters, ["a", "b"]);
-        assert_eq!(options.wanted.platforms, Platform::ALL);
+        assert_eq!(options.wanted.platforms, Platform::SIMULATED);
     }
 
     #[test]

@@ -52,10 +52,7 @@ impl Kernel {
         match source {
             KernelSource::Native(kernel) => Ok(Self::new(Code::Native(kernel.clone()))),
             KernelSource::Object(bytes) => {
-                identity::make_hooks_global();
-                let object = SharedObject::load(name, bytes)?;
-                let entry = identity::kernel_entry(&object)?;
-                identity::register_hooks(&object)?;
+                let (object, entry) = load_object(name, bytes)?;
                 Ok(Self::new(Code::Object { _object: object, entry }))
             }
             _ => unreachable!("all kinds of kernel source are handled"),
@@ -94,6 +91,18 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Loads a kernel object that can ask which core it runs on.
+pub(crate) fn load_object(
+    name: &str,
+    bytes: &[u8],
+) -> Result<(SharedObject, SymbolAddress), object_loader::LoadError> {
+    identity::make_hooks_global();
+    let object = SharedObject::load(name, bytes)?;
+    let entry = identity::kernel_entry(&object)?;
+    identity::register_hooks(&object)?;
+    Ok((object, entry))
 }
 
 /// The kernels registered on one device.

@@ -26,6 +26,7 @@ mod comm;
 mod cores;
 mod device;
 mod engine;
+mod foreign;
 mod identity;
 mod kernels;
 mod memory;
@@ -36,5 +37,6 @@ mod spin;
 mod threads;
 
 pub use device::SimDevice;
+pub use foreign::{ClusterMemory, CoreKernel, CoreThread};
 pub use identity::context_library;
 pub use options::SimOptions;

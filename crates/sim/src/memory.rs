@@ -152,7 +152,12 @@ impl AddressSpace {
     pub(crate) fn alloc(&self, size: usize) -> Result<DevPtr, DeviceError> {
         let mut state = self.write();
         let requested = size as u64;
-        let full = DeviceError::OutOfMemory { requested, in_use: state.bytes, capacity: self.capacity };
+        let full = DeviceError::OutOfMemory {
+            requested,
+            in_use: state.bytes,
+            capacity: Some(self.capacity),
+            source: None,
+        };
         if requested > self.capacity - state.bytes {
             return Err(full);
         }

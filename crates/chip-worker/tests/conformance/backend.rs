@@ -20,7 +20,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn all() -> Vec<Self> {
-        let platforms = Platform::ALL.into_iter();
+        let platforms = Platform::ALL.into_iter().filter(|platform| platform.is_available());
         platforms.flat_map(|platform| RuntimeKind::ALL.map(|runtime| Self { platform, runtime })).collect()
     }
 
@@ -40,19 +40,31 @@ impl Backend {
 
     /// A place where workers can be made, and where it is seen whether they leave anything.
     pub(crate) fn place(self) -> Place {
-        Place { backend: self }
+        Place {
+            backend: self,
+            #[cfg(feature = "onboard")]
+            hardware: (!self.platform.is_simulated()).then(|| Hardware::new(self.platform)),
+        }
     }
 }
 
 /// A device that one test has for itself.
 pub(crate) struct Place {
     backend: Backend,
+    #[cfg(feature = "onboard")]
+    hardware: Option<Hardware>,
 }
 
 impl Place {
     pub(crate) fn builder(&self) -> ChipWorkerBuilder {
         let Backend { platform, runtime } = self.backend;
-        ChipWorker::builder().platform(platform).runtime(runtime).watchdog(Some(Duration::from_secs(30)))
+        let builder =
+            ChipWorker::builder().platform(platform).runtime(runtime).watchdog(Some(Duration::from_secs(30)));
+        #[cfg(feature = "onboard")]
+        if let Some(hardware) = &self.hardware {
+            return hardware.describe(builder, platform, runtime);
+        }
+        builder
     }
 
     pub(crate) fn worker(&self) -> ChipWorker {
@@ -66,8 +78,61 @@ impl Place {
     }
 }
 
+/// Several workers may be on a device, so that only its end shows whether they leave something there.
+#[cfg(feature = "onboard")]
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let (Some(hardware), false) = (&self.hardware, std::thread::panicking()) {
+            hardware.assert_nothing_left();
+        }
+    }
+}
+
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.backend.name())
+    }
+}
+
+/// A device of the stand-in for CANN.
+#[cfg(feature = "onboard")]
+struct Hardware {
+    lease: soft_cann::DeviceLease,
+    hal: std::sync::Arc<chip_worker::Hal>,
+}
+
+#[cfg(feature = "onboard")]
+impl Hardware {
+    fn new(platform: Platform) -> Self {
+        let chip = if platform == Platform::A5 { soft_cann::Chip::A5 } else { soft_cann::Chip::A2a3 };
+        let lease = soft_cann::Devices::lease(chip).unwrap();
+        // Limits are those of these tests, not those of a chip.
+        lease.set_time_scale(1);
+        // SAFETY: the stand-in's functions keep what those of CANN promise.
+        let hal = unsafe { chip_worker::Hal::from_raw_table(soft_cann::raw_table()) };
+        Self { lease, hal: std::sync::Arc::new(hal) }
+    }
+
+    fn describe(
+        &self,
+        builder: ChipWorkerBuilder,
+        platform: Platform,
+        runtime: RuntimeKind,
+    ) -> ChipWorkerBuilder {
+        const LIMIT: Duration = Duration::from_secs(50);
+        let built = device_programs::build(platform.folders().0, runtime.name()).unwrap();
+        builder
+            .device(self.lease.id().unsigned_abs())
+            .programs(chip_worker::Programs::new(built.aicpu, built.aicore, built.dispatcher))
+            .hal(std::sync::Arc::clone(&self.hal))
+            .op_timeout(LIMIT)
+            .stream_timeout(LIMIT)
+    }
+
+    fn assert_nothing_left(&self) {
+        assert!(self.lease.wait_idle(Duration::from_secs(20)));
+        let leaks = self.lease.leaks();
+        assert!(leaks.is_empty(), "{leaks}");
+        assert_eq!(self.lease.violations(), []);
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn program(seed: u64) -> Program {
 }
 
 fn setup(rng: &mut Rng) -> Setup {
-    let platform = *rng.pick(&Platform::ALL);
+    let platform = *rng.pick(&Platform::SIMULATED);
     let most = if platform == Platform::A2a3Sim { 24 } else { 36 };
     let block_dim = match rng.below(4) {
         0 => 0,

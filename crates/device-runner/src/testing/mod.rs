@@ -31,6 +31,7 @@ pub use contract::assert_chip_is_the_contracts;
 #[derive(Debug, Default)]
 pub struct FakeDevice {
     state: Arc<Mutex<FakeState>>,
+    images: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,12 @@ impl FakeDevice {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// The same, but it says that it runs images.
+    #[must_use]
+    pub fn running_images() -> Arc<Self> {
+        Arc::new(Self { images: true, ..Self::default() })
     }
 
     /// The state, for a call that only a bound thread may make.
@@ -140,6 +147,10 @@ impl Device for FakeDevice {
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
         let known = self.bound("unregister_kernel")?.kernels.remove(&handle.0);
         known.map(drop).ok_or(DeviceError::UnknownKernel { handle: handle.0 })
+    }
+
+    fn runs_images(&self) -> bool {
+        self.images
     }
 
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
@@ -407,6 +418,11 @@ impl Device for FaultyDevice {
     fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
         self.shared.enter("join")?;
         self.inner.join(rank, ranks, path)
+    }
+
+    fn recover(&self) -> Result<(), DeviceError> {
+        self.shared.enter("recover")?;
+        self.inner.recover()
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

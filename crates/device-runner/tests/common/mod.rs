@@ -325,7 +325,15 @@ impl Bench {
 
     /// A bench whose variant was changed by `adapt`.
     pub fn with(adapt: impl FnOnce(&mut TestVariant)) -> Self {
-        let device = FaultyDevice::new(FakeDevice::new());
+        Self::assembled(FakeDevice::new(), adapt)
+    }
+
+    pub fn on(device: Arc<FakeDevice>) -> Self {
+        Self::assembled(device, |_| ())
+    }
+
+    fn assembled(device: Arc<FakeDevice>, adapt: impl FnOnce(&mut TestVariant)) -> Self {
+        let device = FaultyDevice::new(device);
         let probe = Arc::new(Probe::default());
         let mut variant = TestVariant::new(&probe);
         adapt(&mut variant);

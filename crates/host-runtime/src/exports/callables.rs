@@ -4,7 +4,7 @@ use bytemuck::Zeroable as _;
 use chip_worker::{CallConfig, ChipStorageTaskArgs};
 use task_interface::PtoRunTiming;
 
-use super::lifecycle::check_programs;
+use super::lifecycle::programs;
 use super::{code, text};
 use crate::border::enter_context;
 use crate::error::Failure;
@@ -97,10 +97,10 @@ pub unsafe extern "C" fn run_runtime(
             ));
         }
         // SAFETY: the client's arrays are valid during the call.
-        unsafe { check_programs(aicpu, aicpu_size, aicore, aicore_size) }?;
+        let programs = unsafe { programs(aicpu, aicpu_size, aicore, aicore_size) }?;
         // SAFETY: the client's image is not written to during the call.
         let callable = unsafe { read_callable(callable) }?;
-        context.attach(device_id)?;
+        context.attach(device_id, &programs)?;
         let config = CallConfig { block_dim, aicpu_thread_num, ..CallConfig::zeroed() };
         // SAFETY: the client's arguments are not written to during the call.
         unsafe { with_args(args, |args| context.run_once(&callable, args, &config)) }?;

@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::handles::BadHandle;
 use crate::logging;
-use crate::program::Program;
+use crate::program::Programs;
+use crate::selection::PLATFORM;
 
 /// Makes a context without a device; null once a library has made 2^40 of them.
 #[unsafe(no_mangle)]
@@ -58,13 +59,17 @@ pub unsafe extern "C" fn simpler_init(
     aicpu_size: usize,
     aicore: *const u8,
     aicore_size: usize,
-    _dispatcher: *const u8,
-    _dispatcher_size: usize,
+    dispatcher: *const u8,
+    dispatcher_size: usize,
 ) -> c_int {
     enter_context("simpler_init", ctx, code, |context| {
         // SAFETY: the client's arrays are valid during the call.
-        unsafe { check_programs(aicpu, aicpu_size, aicore, aicore_size) }?;
-        context.attach(device_id)?;
+        let mut programs = unsafe { programs(aicpu, aicpu_size, aicore, aicore_size) }?;
+        if !PLATFORM.is_simulated() {
+            // SAFETY: as above. In simulation clients may give anything here.
+            programs.dispatcher = unsafe { bytes("the dispatcher", dispatcher, dispatcher_size) }?;
+        }
+        context.attach(device_id, &programs)?;
         Ok(0)
     })
 }
@@ -72,7 +77,9 @@ pub unsafe extern "C" fn simpler_init(
 /// Earlier form: takes a device into use without device programs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn set_device(ctx: *mut c_void, device_id: c_int) -> c_int {
-    enter_context("set_device", ctx, code, |context| context.attach(device_id).map(|()| 0))
+    enter_context("set_device", ctx, code, |context| {
+        context.attach(device_id, &Programs::default()).map(|()| 0)
+    })
 }
 
 /// Gives back everything the context holds. It may get a device again afterwards.
@@ -81,18 +88,23 @@ pub unsafe extern "C" fn finalize_device(ctx: *mut c_void) -> c_int {
     enter_context("finalize_device", ctx, code, |context| context.finalize().map(|()| 0))
 }
 
-/// Checks the device programs that a client gives.
+/// The device programs that a client gives, if this library can run them.
 ///
 /// # Safety
 /// As for [`bytes`].
-pub(super) unsafe fn check_programs(
+pub(super) unsafe fn programs<'a>(
     aicpu: *const u8,
     aicpu_size: usize,
     aicore: *const u8,
     aicore_size: usize,
-) -> Result<(), Failure> {
-    // SAFETY: as for this function.
-    Program::Aicpu.check(unsafe { bytes("the AICPU program", aicpu, aicpu_size) }?)?;
-    // SAFETY: as for this function.
-    Program::Aicore.check(unsafe { bytes("the AICore program", aicore, aicore_size) }?)
+) -> Result<Programs<'a>, Failure> {
+    let programs = Programs {
+        // SAFETY: as for this function.
+        aicpu: unsafe { bytes("the AICPU program", aicpu, aicpu_size) }?,
+        // SAFETY: as for this function.
+        aicore: unsafe { bytes("the AICore program", aicore, aicore_size) }?,
+        dispatcher: &[],
+    };
+    programs.check()?;
+    Ok(programs)
 }

@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use device_runner::{DevPtr, DeviceError};
+use hal_sys::{Fault, Hal, HalError};
+
+use crate::error::OnboardError;
+use crate::sync::lock;
+
+/// Device memory of one device: every allocation is known until it is given back.
+#[derive(Debug)]
+pub(crate) struct DeviceMemory {
+    hal: Arc<Hal>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Size by address.
+    live: BTreeMap<u64, u64>,
+    /// Likewise, of what was freed while the device may still have used it.
+    parked: BTreeMap<u64, u64>,
+}
+
+impl Table {
+    fn bytes(&self) -> u64 {
+        self.live.values().chain(self.parked.values()).sum()
+    }
+}
+
+impl DeviceMemory {
+    pub(crate) fn new(hal: Arc<Hal>) -> Self {
+        Self { hal, table: Mutex::default() }
+    }
+
+    /// Allocates; 0 bytes have an address of their own, too.
+    pub(crate) fn alloc(&self, bytes: u64) -> Result<u64, OnboardError> {
+        let mut table = lock(&self.table);
+        let address = self.hal.malloc(bytes.max(1)).map_err(|source| match source.code() {
+            Some(code) if code.fault() == Fault::OutOfMemory => {
+                OnboardError::OutOfMemory { requested: bytes, in_use: table.bytes(), source }
+            }
+            _ => source.into(),
+        })?;
+        table.live.insert(address, bytes);
+        Ok(address)
+    }
+
+    /// Frees an allocation, or keeps it until the end if `park`. What cannot be freed stays known.
+    pub(crate) fn free(&self, address: u64, park: bool) -> Result<(), OnboardError> {
+        let mut table = lock(&self.table);
+        let Some(&bytes) = table.live.get(&address) else {
+            return Err(OnboardError::NotAllocated { address });
+        };
+        if park {
+            table.parked.insert(address, bytes);
+        } else {
+            self.hal.free(address)?;
+        }
+        table.live.remove(&address);
+        Ok(())
+    }
+
+    /// Allocates and fills.
+    pub(crate) fn upload(&self, bytes: &[u8]) -> Result<u64, OnboardError> {
+        let address = self.alloc(bytes.len() as u64)?;
+        if let Err(error) = self.hal.copy_to_device(address, bytes) {
+            self.free_or_log(address);
+            return Err(error.into());
+        }
+        Ok(address)
+    }
+
+    /// Frees where another error is under way; what cannot be freed goes at the end.
+    pub(crate) fn free_or_log(&self, address: u64) {
+        if let Err(error) = self.free(address, false) {
+            log::warn!("device memory at {address:#x} is kept until the device is given back: {error}");
+        }
+    }
+
+    /// Copies into an allocation that is known to have room.
+    pub(crate) fn fill(&self, address: u64, bytes: &[u8]) -> Result<(), OnboardError> {
+        if bytes.is_empty() { Ok(()) } else { Ok(self.hal.copy_to_device(address, bytes)?) }
+    }
+
+    /// Copies out of an allocation that is known to be that large.
+    pub(crate) fn read(&self, bytes: &mut [u8], address: u64) -> Result<(), OnboardError> {
+        if bytes.is_empty() { Ok(()) } else { Ok(self.hal.copy_from_device(bytes, address)?) }
+    }
+
+    /// That a range is inside one live allocation.
+    pub(crate) fn check(
+        &self,
+        operation: &'static str,
+        ptr: DevPtr,
+        bytes: usize,
+    ) -> Result<(), DeviceError> {
+        let table = lock(&self.table);
+        let room = table.live.range(..=ptr.addr()).next_back().and_then(|(base, size)| {
+            let offset = ptr.addr() - base;
+            size.checked_sub(offset)
+        });
+        let reason = match room {
+            Some(room) if bytes as u64 <= room => return Ok(()),
+            Some(room) => format!("the allocation there ends after {room} bytes"),
+            None => "no allocation of this device is there".to_owned(),
+        };
+        Err(DeviceError::InvalidPointer { operation, ptr, len: bytes as u64, reason })
+    }
+
+    /// Frees everything; all of it is attempted, the first error is returned, and what failed stays known.
+    pub(crate) fn release_all(&self) -> Result<(), HalError> {
+        let mut guard = lock(&self.table);
+        let table = &mut *guard;
+        let mut result = Ok(());
+        for part in [&mut table.live, &mut table.parked] {
+            part.retain(|&address, _| match self.hal.free(address) {
+                Ok(()) => false,
+                Err(error) => {
+                    result = std::mem::replace(&mut result, Ok(())).and(Err(error));
+                    true
+                }
+            });
+        }
+        result
+    }
+
+    /// Forgets everything, after the device has gone with it.
+    pub(crate) fn forget_all(&self) {
+        *lock(&self.table) = Table::default();
+    }
+
+    /// Allocations and their bytes.
+    pub(crate) fn in_use(&self) -> (usize, u64) {
+        let table = lock(&self.table);
+        (table.live.len() + table.parked.len(), table.bytes())
+    }
+}

@@ -1,0 +1,106 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::OnboardError;
+
+/// The programs that run on the device itself.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Programs {
+    /// Shared object for the AICPU; exports `simpler_aicpu_init` and `simpler_aicpu_exec`.
+    pub aicpu: Arc<[u8]>,
+    /// ELF object for the AICore; has `aicore_kernel_0_mix_aic` and `aicore_kernel_0_mix_aiv`.
+    pub aicore: Arc<[u8]>,
+    /// Shared object for the AICPU that stores the first one on the device.
+    pub dispatcher: Arc<[u8]>,
+}
+
+impl Programs {
+    /// The three programs by their content (`spec/device-abi.md`, sections 1.4, 1.5 and 5.2).
+    pub fn new(
+        aicpu: impl Into<Arc<[u8]>>,
+        aicore: impl Into<Arc<[u8]>>,
+        dispatcher: impl Into<Arc<[u8]>>,
+    ) -> Self {
+        Self { aicpu: aicpu.into(), aicore: aicore.into(), dispatcher: dispatcher.into() }
+    }
+
+    /// That there are three.
+    pub(crate) fn check(&self) -> Result<(), OnboardError> {
+        let programs = [
+            ("AICPU program", &self.aicpu),
+            ("AICore program", &self.aicore),
+            ("dispatcher", &self.dispatcher),
+        ];
+        match programs.into_iter().find(|(_, bytes)| bytes.is_empty()) {
+            Some((program, _)) => Err(OnboardError::NoProgram { program }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (aicpu, aicore, dispatcher) = (self.aicpu.len(), self.aicore.len(), self.dispatcher.len());
+        write!(f, "Programs(aicpu: {aicpu} bytes, aicore: {aicore} bytes, dispatcher: {dispatcher} bytes)")
+    }
+}
+
+/// How a device is used.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OnboardOptions {
+    /// The programs that run on it.
+    pub programs: Programs,
+    /// Severity from which device and driver log: 0 debug, 1 info, 2 warning, 3 error, 4 nothing. `None` takes that of
+    /// this process's log.
+    pub log_level: Option<u32>,
+    /// Verbosity of the device's info lines, 0 to 9.
+    pub log_verbosity: u32,
+    /// How long one AICore kernel may run; `None` takes the chip's limit.
+    pub op_timeout: Option<Duration>,
+    /// How long each of a run's two streams is waited for; `None` takes the chip's limit.
+    pub stream_timeout: Option<Duration>,
+}
+
+/// That of the contract (`spec/device-abi.md`, section 1.2).
+const DEFAULT_VERBOSITY: u32 = 5;
+
+impl OnboardOptions {
+    /// Defaults for everything but the programs.
+    #[must_use]
+    pub fn new(programs: Programs) -> Self {
+        Self {
+            programs,
+            log_level: None,
+            log_verbosity: DEFAULT_VERBOSITY,
+            op_timeout: None,
+            stream_timeout: None,
+        }
+    }
+
+    pub(crate) fn effective_log_level(&self) -> u32 {
+        let levels = [log::Level::Debug, log::Level::Info, log::Level::Warn, log::Level::Error];
+        let of_this_process = || (0..).zip(levels).find(|(_, level)| log::log_enabled!(*level));
+        self.log_level.unwrap_or_else(|| of_this_process().map_or(LOG_NOTHING, |(level, _)| level))
+    }
+}
+
+const LOG_NOTHING: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_missing_is_named() {
+        let bytes = |present: bool| if present { vec![1] } else { Vec::new() };
+        for (missing, name) in ["AICPU program", "AICore program", "dispatcher"].into_iter().enumerate() {
+            let programs = Programs::new(bytes(missing != 0), bytes(missing != 1), bytes(missing != 2));
+            let error = programs.check().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("the {name} is empty")), "{error}");
+        }
+        Programs::new([1], [2], [3]).check().unwrap();
+    }
+}
