@@ -85,7 +85,7 @@ impl ChipWorkerBuilder {
         self
     }
 
-    /// In simulation, how long a call waits for other ranks of a job; two minutes unless set.
+    /// How long a call waits for other ranks of a job; two minutes unless set.
     pub fn comm_limit(mut self, limit: Duration) -> Self {
         self.comm_limit = Some(limit);
         self
@@ -161,7 +161,7 @@ impl ChipWorkerBuilder {
 
     #[cfg(feature = "onboard")]
     fn real_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        self.hardware.open(self.platform, self.device)
+        self.hardware.open(self.platform, self.device, self.comm_limit)
     }
 
     #[cfg(not(feature = "onboard"))]

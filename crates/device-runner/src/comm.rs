@@ -43,6 +43,9 @@ pub trait CommWindows: fmt::Debug + Send + Sync {
     /// [`Device::alloc`](crate::Device::alloc) returned.
     fn window(&self, index: usize) -> DevPtr;
 
+    /// Bytes of each window: as many as were asked for, unless the device has its own idea of none.
+    fn bytes(&self) -> u64;
+
     /// Whether kernels find the windows under both names of the context (`spec/device-abi.md`, sections 5.8 and 7.5).
     fn has_both_directions(&self) -> bool;
 }
@@ -103,9 +106,8 @@ impl WindowSet {
         windows: Box<dyn CommWindows>,
         members: &[u32],
         own: usize,
-        bytes: u64,
     ) -> Result<Self, DeviceError> {
-        let both = windows.has_both_directions();
+        let (both, bytes) = (windows.has_both_directions(), windows.bytes());
         let addresses = (0..members.len()).map(|index| windows.window(index).addr()).collect();
         let context = context(memory, addresses, own, bytes, both)?;
         for index in 0..members.len() {
@@ -228,7 +230,7 @@ impl Communicator {
         let everyone: Vec<u32> = (0..self.ranks).collect();
         // Not under the lock: it may take as long as the slowest rank.
         let windows = link.windows(None, &everyone, bytes)?;
-        let set = Arc::new(WindowSet::new(&self.memory, windows, &everyone, self.rank as usize, bytes)?);
+        let set = Arc::new(WindowSet::new(&self.memory, windows, &everyone, self.rank as usize)?);
         let context = set.context.ptr();
         self.with(CALL, |state| {
             state.base = Some(set);
@@ -339,8 +341,7 @@ impl Communicator {
             Ok(Arc::clone(&state.link))
         })?;
         let made = link.windows(Some(id), members, bytes);
-        let set =
-            made.and_then(|windows| WindowSet::new(&self.memory, windows, members, own as usize, bytes));
+        let set = made.and_then(|windows| WindowSet::new(&self.memory, windows, members, own as usize));
         self.with(CALL, |state| {
             state.pending.retain(|&pending| pending != id);
             let set = Arc::new(set?);

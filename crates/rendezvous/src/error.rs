@@ -26,6 +26,12 @@ impl RankSet {
     }
 }
 
+impl FromIterator<u32> for RankSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(ranks: I) -> Self {
+        Self(ranks.into_iter().fold(0, |bits, rank| bits | 1u64.checked_shl(rank).unwrap_or(0)))
+    }
+}
+
 impl fmt::Debug for RankSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()

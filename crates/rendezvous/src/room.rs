@@ -18,6 +18,10 @@ pub(crate) enum Kind {
     Base = 1,
     /// Of a group.
     Domain = 2,
+    /// To leave something for each other, see [`exchange`].
+    Board = 3,
+    /// Made by those who have left it.
+    Left = 4,
 }
 
 /// Some ranks of a job in an order, seen by one of them.
@@ -192,6 +196,21 @@ impl Windows {
             log::error!("windows stay within reach of code that was given up: {error}");
         }
     }
+}
+
+/// Gives `own` to all members of a group, and returns what each of them gave, in their order. All give equally much.
+pub(crate) fn exchange(
+    job: &Arc<Inner>,
+    id: u64,
+    group: &Group,
+    own: &[u8],
+) -> Result<Vec<Vec<u8>>, RendezvousError> {
+    let board = Windows::open(job, Kind::Board, id, group, own.len() as u64)?;
+    let place = |index| board.address(index) - board.address(0);
+    board.mapping.store(place(board.own()), own);
+    // Nobody comes here before it has left its part, so when all are here, all is there.
+    let _all_left = Windows::open(job, Kind::Left, id, group, 0)?;
+    Ok((0..group.members.len()).map(|index| board.mapping.load(place(index), own.len())).collect())
 }
 
 impl Drop for Windows {

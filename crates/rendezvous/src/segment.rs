@@ -230,6 +230,33 @@ impl Mapping {
         self.base.as_ptr().expose_provenance() as u64
     }
 
+    /// Stores bytes from `offset` on; those beyond the end are left out.
+    pub(crate) fn store(&self, offset: u64, bytes: &[u8]) {
+        let Some((offset, bytes)) = self.part(offset, bytes.len()).map(|(at, len)| (at, &bytes[..len]))
+        else {
+            return;
+        };
+        // SAFETY: the range is inside of the mapping, which nobody has a reference into. Others may write there at the
+        // same time only if they break the rules of the exchange; then the bytes are theirs or ours.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.as_ptr().add(offset), bytes.len()) };
+    }
+
+    /// What is from `offset` on.
+    pub(crate) fn load(&self, offset: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        if let Some((offset, len)) = self.part(offset, len) {
+            // SAFETY: as in store.
+            unsafe { std::ptr::copy_nonoverlapping(self.base.as_ptr().add(offset), bytes.as_mut_ptr(), len) };
+        }
+        bytes
+    }
+
+    /// A range, as far as it is inside of the mapping.
+    fn part(&self, offset: u64, len: usize) -> Option<(usize, usize)> {
+        let offset = usize::try_from(offset).ok()?;
+        Some((offset, len.min(self.bytes.checked_sub(offset)?)))
+    }
+
     /// Puts private memory of zeros in its place, which stays until the process ends.
     pub(crate) fn cut_off(&mut self) -> io::Result<()> {
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use task_interface::fnv1a64;
+
 use crate::error::{RankSet, RendezvousError};
-use crate::room::{Group, Kind, Windows};
+use crate::room::{Group, Kind, Windows, exchange};
 use crate::seat::{GLANCE, Seat, look_for_dead};
 use crate::segment::{Header, Segment};
 use crate::watcher::Watcher;
@@ -99,6 +101,21 @@ impl Session {
             *done = next;
         }
         waited
+    }
+
+    /// Gives `own` to all of `members` and returns what each of them gave, in their order; waits for all of them. They
+    /// name what it is about, and give equally many bytes.
+    ///
+    /// # Errors
+    /// [`RendezvousError`].
+    pub fn exchange(
+        &self,
+        about: &str,
+        members: &[u32],
+        own: &[u8],
+    ) -> Result<Vec<Vec<u8>>, RendezvousError> {
+        let group = Group::new(members, self.rank(), self.ranks())?;
+        exchange(&self.inner, fnv1a64(about.as_bytes()), &group, own)
     }
 
     /// Ranks that have ended without leaving.

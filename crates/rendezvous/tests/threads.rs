@@ -128,6 +128,25 @@ fn domains_overlap_and_their_memory_comes_back_zeroed() {
 }
 
 #[test]
+fn members_exchange_bytes() {
+    let place = Place::new();
+    job(&place, "exchange", 4, |session| {
+        let own = u8::try_from(session.rank()).unwrap();
+        let members = if own == 0 { vec![0] } else { vec![3, 1, 2] };
+        for round in 0..50u8 {
+            let all = session.exchange("numbers", &members, &[own, round]).unwrap();
+            let expected: Vec<Vec<u8>> =
+                members.iter().map(|&member| vec![u8::try_from(member).unwrap(), round]).collect();
+            assert_eq!(all, expected);
+            assert_eq!(session.exchange("nothing", &[0, 1, 2, 3], &[]).unwrap(), vec![Vec::<u8>::new(); 4]);
+        }
+        assert!(session.exchange("not a member", &[3 - u32::from(own)], &[1]).is_err());
+        session.barrier().unwrap();
+    });
+    assert_eq!(place.names(), Vec::<String>::new());
+}
+
+#[test]
 fn requests_that_do_not_fit_are_refused() {
     let place = Place::new();
     for (rank, ranks) in [(0, 0), (2, 2), (0, 65)] {

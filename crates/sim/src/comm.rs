@@ -162,6 +162,10 @@ impl CommWindows for SimWindows {
         DevPtr::new(self.windows.address(index))
     }
 
+    fn bytes(&self) -> u64 {
+        self.windows.bytes()
+    }
+
     fn has_both_directions(&self) -> bool {
         true
     }
