@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -250,10 +250,12 @@ fn rank_process() {
     if dies == "dies" {
         let device = bench.open().unwrap();
         let link = device.join(rank, ranks, Path::new(path)).unwrap();
+        link.barrier().unwrap();
         let everyone: Vec<u32> = (0..ranks).collect();
         let _windows = link.windows(None, &everyone, BYTES).unwrap();
         println!("\n:dies");
-        std::process::abort();
+        // Until it is killed.
+        let _ = std::io::stdin().read_line(&mut String::new());
     }
     match live(&bench, rank, ranks, Path::new(path)) {
         Ok(()) => println!("\n:done"),
@@ -271,12 +273,20 @@ fn processes(place: &Place, ranks: u32, dies: Option<u32>) -> Vec<String> {
             .args(["--exact", "rank_process", "--nocapture"])
             .env("ONBOARD_RANKS_TEST", format!("{} {rank} {ranks} {how}", place.path().display()))
             .env("SIMPLER_COMM_JOB", place.path())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
     };
-    let started: Vec<_> = (0..ranks).map(start).collect();
+    let mut started: Vec<_> = (0..ranks).map(start).collect();
+    if let Some(doomed) = dies.map(|rank| &mut started[rank as usize]) {
+        let mut output = BufReader::new(doomed.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(":dies") && output.read_line(&mut line).unwrap() > 0 {}
+        doomed.kill().unwrap();
+        doomed.stdout = Some(output.into_inner());
+    }
     let ended = started.into_iter().map(|mut process| {
         let mut text = String::new();
         process.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -300,7 +310,7 @@ fn a_process_that_ends_is_noticed() {
     let (place, start) = (Place::new(), Instant::now());
     for (rank, text) in processes(&place, 3, Some(1)).into_iter().enumerate() {
         match rank {
-            1 => assert!(text.contains(":dies"), "{text}"),
+            1 => assert!(!text.contains(":done"), "{text}"),
             _ => assert!(text.contains("rank 1 ended unexpectedly") && text.contains(":clean"), "{text}"),
         }
     }

@@ -17,6 +17,7 @@ use crate::border::{context, contexts, enter, enter_context};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::handles::{BadHandle, Handles};
+use crate::program::Programs;
 
 /// All communicators of this library.
 static COMMUNICATORS: LazyLock<Handles<Entry>> = LazyLock::new(Handles::default);
@@ -41,7 +42,7 @@ struct Entry {
 pub unsafe extern "C" fn ensure_acl_ready_ctx(ctx: *mut c_void, device_id: c_int) -> c_int {
     enter("ensure_acl_ready_ctx", code, || {
         let context = context(ctx)?;
-        context.attach(device_id)?;
+        context.attach(device_id, &Programs::default())?;
         // At the end of a thread there is nobody left to ask.
         let _ = READY.try_with(|ready| ready.replace(Arc::downgrade(&context)));
         Ok(0)
