@@ -7,6 +7,7 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::{Bench, SHORT};
@@ -100,7 +101,10 @@ fn threads(place: &Place, benches: &[Bench]) -> Vec<Result<(), DeviceError>> {
     })
 }
 
+/// There are only so many devices: who needs several takes all of them before another test takes one.
 fn benches(ranks: usize) -> Vec<Bench> {
+    static TAKING: Mutex<()> = Mutex::new(());
+    let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let bench = |_| {
         let mut bench = Bench::new(Chip::A2a3);
         bench.options.comm_limit = Some(Duration::from_secs(60));
