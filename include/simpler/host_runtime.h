@@ -135,7 +135,7 @@ int prepare_callable(void *ctx, int32_t callable_id, const void *callable);
      enable_*          diagnostics: swimlane level 0 to 4, tensor dump, PMU event type, dependencies (ignored on a5),
                        scope statistics. This version has none: anything but 0 is SIMPLER_RS_ERROR_UNSUPPORTED.
      output_prefix     where diagnostics are written; may be NULL
-     out_timing        may be NULL; all zero if the run fails, but for host_wall_ns if the graph itself failed */
+     out_timing        may be NULL; all zero if the run fails */
 int run_prepared(
     void *ctx, void *runtime, int32_t callable_id, const void *args, int block_dim, int aicpu_thread_num,
     int enable_l2_swimlane, int enable_dump_tensor, int enable_pmu, int enable_dep_gen, int enable_scope_stats,

@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
 
 use chip_worker::{CallConfig, ChipStorageTaskArgs, DevPtr, ResourceReport, RunOutcome};
 use device_runner::{CallableId, CallableSource, DeviceRunner};
@@ -139,17 +138,16 @@ impl Context {
         Ok(())
     }
 
-    /// Runs a registered callable. `timing` is filled as far as the run got.
+    /// Runs a registered callable.
     pub(crate) fn run(
         &self,
         id: i32,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-        timing: &mut PtoRunTiming,
-    ) -> Result<(), Failure> {
+    ) -> Result<PtoRunTiming, Failure> {
         let attached = self.attached()?;
         let id = attached.runner.find(id)?;
-        self.run_on(&attached, id, args, config, timing)
+        self.run_on(&attached, id, args, config)
     }
 
     /// Runs a callable that is not registered. It is kept until another one comes, as clients run the same again.
@@ -158,10 +156,10 @@ impl Context {
         callable: &ChipCallable,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-    ) -> Result<(), Failure> {
+    ) -> Result<PtoRunTiming, Failure> {
         let attached = self.attached()?;
         let id = attached.register_once(callable)?;
-        self.run_on(&attached, id, args, config, &mut PtoRunTiming::default())
+        self.run_on(&attached, id, args, config)
     }
 
     fn run_on(
@@ -170,23 +168,19 @@ impl Context {
         id: CallableId,
         args: &ChipStorageTaskArgs,
         config: &CallConfig,
-        timing: &mut PtoRunTiming,
-    ) -> Result<(), Failure> {
-        let started = Instant::now();
+    ) -> Result<PtoRunTiming, Failure> {
         let outcome = attached.runner.run(id, args, config).map_err(|error| {
             let failure = Failure::from(error);
-            if failure.kind == ErrorKind::Orchestration {
-                timing.host_wall_ns = nanos(started.elapsed());
-            }
             if matches!(failure.kind, ErrorKind::Stalled | ErrorKind::Unusable) {
                 stay_loaded();
             }
             failure
         })?;
-        timing.host_wall_ns = nanos(outcome.host_wall);
-        timing.device_wall_ns = nanos(outcome.device_wall);
         *lock(&self.last_run) = Some(outcome);
-        Ok(())
+        Ok(PtoRunTiming {
+            host_wall_ns: nanos(outcome.host_wall),
+            device_wall_ns: nanos(outcome.device_wall),
+        })
     }
 
     /// How often orchestrations were first run on the device since they were registered.

@@ -47,27 +47,26 @@ pub unsafe extern "C" fn simpler_rs_last_error(
     capacity: usize,
     length_out: *mut usize,
 ) -> c_int {
-    let last = if ctx.is_null() {
-        last_of_thread()
-    } else {
-        context(ctx).map_or_else(Some, |context| context.last_failure())
-    };
-    let (kind, message) = last.map_or((ErrorKind::None, String::new()), |last| (last.kind, last.text));
-    if !length_out.is_null() {
-        // SAFETY: the client's number, of any alignment.
-        unsafe { length_out.write_unaligned(message.len()) };
-    }
-    if !text.is_null() && capacity > 0 {
-        let room = capacity - 1;
-        let fitting =
-            (0..=room.min(message.len())).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
-        // SAFETY: the client's buffer has room for `capacity` bytes, of which these and the NUL are no more.
-        unsafe {
-            std::ptr::copy_nonoverlapping(message.as_ptr(), text.cast(), fitting);
-            text.add(fitting).write(0);
-        }
-    }
-    kind as c_int
+    enter(
+        "simpler_rs_last_error",
+        |failure| failure.kind as c_int,
+        || {
+            let last = if ctx.is_null() {
+                last_of_thread()
+            } else {
+                context(ctx).map_or_else(Some, |context| context.last_failure())
+            };
+            let (kind, message) =
+                last.map_or((ErrorKind::None, String::new()), |last| (last.kind, last.text));
+            if !length_out.is_null() {
+                // SAFETY: the client's number, of any alignment.
+                unsafe { length_out.write_unaligned(message.len()) };
+            }
+            // SAFETY: the client's buffer has room for `capacity` bytes.
+            unsafe { give_text(text, capacity, &message) };
+            Ok(kind as c_int)
+        },
+    )
 }
 
 /// What a context holds, or with null what all contexts hold.
@@ -151,6 +150,23 @@ fn run_info(outcome: &RunOutcome) -> RunInfo {
         device_ticks: outcome.device_ticks,
         tasks: outcome.tasks,
         block_dim: u64::from(outcome.block_dim),
+    }
+}
+
+/// Stores as many whole characters as there is room for, and a NUL; null takes none.
+///
+/// # Safety
+/// `to` is null or leads to `capacity` bytes.
+unsafe fn give_text(to: *mut c_char, capacity: usize, text: &str) {
+    if to.is_null() || capacity == 0 {
+        return;
+    }
+    let room = text.len().min(capacity - 1);
+    let fitting = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    // SAFETY: `fitting` bytes and the NUL are no more than `capacity`; a client's buffer is not our text.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast(), fitting);
+        to.add(fitting).write(0);
     }
 }
 

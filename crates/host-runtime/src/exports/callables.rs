@@ -62,7 +62,7 @@ pub unsafe extern "C" fn run_prepared(
             config.set_output_prefix(prefix).map_err(|error| Failure::invalid(error.to_string()))?;
         }
         // SAFETY: the client's arguments are not written to during the call.
-        unsafe { with_args(args, |args| context.run(callable_id, args, &config, &mut timing)) }?;
+        timing = unsafe { with_args(args, |args| context.run(callable_id, args, &config)) }?;
         Ok(0)
     });
     if !out_timing.is_null() {

@@ -36,8 +36,11 @@ pub unsafe extern "C" fn destroy_device_context(ctx: *mut c_void) {
         "destroy_device_context",
         |_| (),
         || match contexts().remove(ctx) {
-            // Where a run is under way on another thread, all is given back when that ends.
-            Ok(context) => context.finalize(),
+            Ok(context) => match context.finalize() {
+                // A run is under way on another thread: all is given back when that ends.
+                Err(failure) if failure.kind == ErrorKind::Busy => Ok(()),
+                result => result,
+            },
             Err(BadHandle::Null) => Ok(()),
             Err(why) => Err(bad_handle(why)),
         },

@@ -1,4 +1,5 @@
 /* Contexts on threads of their own, and one context on several: LIBRARY PROGRAMS GRAPHS CONTEXTS RUNS */
+#include <dirent.h>
 #include <pthread.h>
 
 #include "client.h"
@@ -75,6 +76,59 @@ static void *destroy_under_way(void *unused) {
     }
 }
 
+static uint64_t runs_under_way(void *ctx) {
+    struct simpler_rs_report report;
+    report.struct_size = sizeof(report);
+    CHECK_EQ(api.simpler_rs_resource_report(ctx, &report), 0);
+    return report.runs;
+}
+
+static int threads_of_this_process(void) {
+    int count = 0;
+    struct dirent *entry;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    while ((entry = readdir(tasks)) != NULL) count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+static void pause_a_moment(void) {
+    struct timespec moment = {0, 5 * 1000 * 1000};
+    nanosleep(&moment, NULL);
+}
+
+static void *run_until_told(void *ctx) {
+    struct data data;
+    fill(&data, SPIN, 0);
+    CHECK_EQ(run(&api, ctx, 0, &data, NULL), 0);
+    return NULL;
+}
+
+/* A context with a run under way cannot be finalized. It can be destroyed, and is gone when the run has ended. */
+static void end_while_a_run_is_under_way(void) {
+    pthread_t thread;
+    FILE *end;
+    void *ctx = new_context(&api, 0);
+    CHECK_EQ(api.prepare_callable(ctx, 0, image.bytes), 0);
+    CHECK_EQ(pthread_create(&thread, NULL, run_until_told, ctx), 0);
+    while (runs_under_way(ctx) == 0) pause_a_moment();
+    CHECK_EQ(api.finalize_device(ctx), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_BUSY, "run");
+    CHECK_EQ(runs_under_way(ctx), 1);
+    CHECK_EQ(api.finalize_device(NULL), -1);
+    api.destroy_device_context(ctx);
+    /* That was no error: the last one is that of the call before. */
+    check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_HANDLE, "null");
+    CHECK_EQ(api.finalize_device(ctx), -1);
+    check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_HANDLE, "destroyed");
+    end = fopen(getenv("SIMPLER_TEST_END_OF_SPIN"), "w");
+    CHECK(end != NULL);
+    fclose(end);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    while (threads_of_this_process() > 1) pause_a_moment();
+}
+
 int main(int argc, char **argv) {
     pthread_t thread;
     int count;
@@ -99,6 +153,7 @@ int main(int argc, char **argv) {
     nanosleep(&moment, NULL);
     api.destroy_device_context(shared);
     CHECK_EQ(pthread_join(thread, NULL), 0);
+    end_while_a_run_is_under_way();
     CHECK_EQ(contexts(&api), 0);
     CHECK_EQ(held(&api, NULL), 0);
     free(image.bytes);
