@@ -253,6 +253,26 @@ fn a_run_that_fails_says_why() {
 }
 
 #[test]
+fn the_rank_that_fails_first_is_told_and_the_others_end() {
+    let scene = vector_example_with(|_| {
+        let script = |stage: &mut scene::Stage<'_>| {
+            let comm = stage.comm()?;
+            comm.alloc_windows(8)?;
+            if comm.rank() == 1 {
+                return stage.expect_eq("answer", &41, &42);
+            }
+            Ok(comm.barrier()?)
+        };
+        vec![Case::new("ranks", script).ranks(3)]
+    });
+    let error = fails(&scene);
+    assert_eq!(error.to_string(), "rank 1: answer: expected 42, got 41");
+    assert!(!error.may_still_run());
+    let alone = vector_example_with(|_| vec![Case::new("alone", |stage| stage.comm().map(drop))]);
+    assert!(fails(&alone).to_string().contains("has nobody to talk to"));
+}
+
+#[test]
 fn arguments_that_do_not_fit_their_shape_are_refused() {
     let scene = vector_example_with(|_| {
         vec![Case::golden("shape", "main", CallConfig::default(), |_| {
