@@ -223,11 +223,12 @@ impl Drop for Windows {
     }
 }
 
-/// The room of that name which this rank has not given back yet.
+/// The room of that name which is for this rank and which it has not given back yet.
 fn find(header: &Header, kind: Kind, id: u64, bit: u64) -> Option<usize> {
     header.rooms.iter().position(|room| {
         room.kind.load(SeqCst) == kind as u32
             && room.id.load(SeqCst) == id
+            && room.members.load(SeqCst) & bit != 0
             && room.released.load(SeqCst) & bit == 0
     })
 }

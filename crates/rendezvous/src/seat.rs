@@ -182,6 +182,7 @@ fn sit(segment: &Segment<Header>, rank: u32, registry: &Registry) -> Result<bool
     }
     let header = segment.content();
     header.pids[rank as usize].store(std::process::id(), SeqCst);
+    header.pid_spaces[rank as usize].store(crate::watcher::pid_space(), SeqCst);
     header.seated.fetch_or(1 << rank, SeqCst);
     Ok(true)
 }

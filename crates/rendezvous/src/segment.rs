@@ -43,6 +43,8 @@ pub(crate) struct Header {
     /// Bytes of the segment that are taken.
     pub(crate) end: AtomicU64,
     pub(crate) pids: [AtomicU32; MAX_RANKS as usize],
+    /// The namespace in which each of these numbers counts; 0 where it is not known.
+    pub(crate) pid_spaces: [AtomicU64; MAX_RANKS as usize],
     /// How many barriers each rank has come to. Nobody has to do anything for others to go on, so a rank may end at any
     /// moment.
     pub(crate) arrivals: [AtomicU32; MAX_RANKS as usize],
@@ -71,7 +73,7 @@ pub(crate) struct Room {
 }
 
 /// Says what it is and, in the last byte, the version of the layout.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"simplrw\x02");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"simplrw\x03");
 
 const _: () = assert!(size_of::<Header>() as u64 <= GRAIN && align_of::<Header>() == 8);
 

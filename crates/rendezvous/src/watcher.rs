@@ -47,13 +47,20 @@ fn spawn(seat: Arc<Seat>, peers: Vec<(u32, OwnedFd)>) -> io::Result<Running> {
     Ok(Running { stop, thread })
 }
 
-/// Ranks of other processes.
+/// The namespace of this process's number; 0 if the system does not tell.
+pub(crate) fn pid_space() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+/// Ranks of other processes, as far as their numbers mean the same here.
 fn peers(seat: &Seat) -> Vec<(u32, OwnedFd)> {
-    let header = seat.segment.content();
+    let (header, own_space) = (seat.segment.content(), pid_space());
     let mut peers = Vec::new();
     for rank in 0..seat.ranks {
         let pid = header.pids[rank as usize].load(SeqCst);
-        if pid == std::process::id() {
+        let is_known = header.pid_spaces[rank as usize].load(SeqCst) == own_space;
+        if !is_known || pid == std::process::id() {
             continue;
         }
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
