@@ -156,25 +156,56 @@ size_t get_host_dlopen_count(void *ctx);
 
 /* ---- Communication between chips -------------------------------------------------------------------------------- */
 
-/* In simulation the first three have nothing to do: 0, NULL (which is no error) and 0.
-   The others are not part of this version: NULL or -1, with SIMPLER_RS_ERROR_UNSUPPORTED. */
+/* Chips of several contexts, in one process or in several of one machine, are the ranks of a job. They find each other
+   by a path that all of them name; in simulation nothing need be there, and nothing is left there. Ranks whose launcher
+   says so (OpenMPI, MPICH, Slurm; else SIMPLER_COMM_JOB in the environment) are of different jobs even at the same path.
+
+   Every wait ends after two minutes (option "comm_limit_ms"), or as soon as a rank that is waited for has ended or left;
+   the error names the ranks. Windows are zeroed, and are memory like any of the context: copies, and tensors with
+   child_memory, may be in them. What is not given back goes with finalize_device. */
+
+/* Takes the device into use, as simpler_init does. comm_init on this thread is for this context then. */
 int ensure_acl_ready_ctx(void *ctx, int device_id);
+
+/* What comm_init finds its context by. destroy: also NULL is fine. */
 void *create_comm_stream_ctx(void *ctx);
 int destroy_comm_stream_ctx(void *ctx, void *stream);
+
+/* Joins a job of 1 to 64 ranks. Without a stream (NULL) it is for the context that ensure_acl_ready_ctx was last called
+   with on this thread, else for the only one there is. In simulation it waits for nobody yet. NULL on failure. */
 void *comm_init(int rank, int nranks, void *stream, const char *rootinfo_path);
+
+/* Waits for all ranks, which have to ask for the same size; stores the device address of the CommContext that kernels
+   take. Once per communicator. */
 int comm_alloc_windows(void *handle, size_t win_size, uint64_t *device_ctx_out);
+
+/* This rank's own window; an error before there are any. */
 int comm_get_local_window_base(void *handle, uint64_t *base_out);
+
+/* Bytes of each window; 0 before there are any. */
 int comm_get_window_size(void *handle, size_t *size_out);
+
+/* A CommContext of some ranks, in this order, and a part of their windows. domain_rank: this rank's place among them. It
+   lives as long as the communicator. */
 int comm_derive_context(
     void *handle, const uint32_t *rank_ids, size_t rank_count, uint32_t domain_rank, size_t window_offset,
     size_t window_size, uint64_t *device_ctx_out
 );
+
+/* Windows of their own for some ranks, in this order, under an id that is not in use; waits for those ranks, which all
+   have to call it alike. */
 int comm_alloc_domain_windows(
     void *handle, uint64_t allocation_id, const uint32_t *rank_ids, size_t rank_count, uint32_t domain_rank,
     size_t window_size, uint64_t *device_ctx_out, uint64_t *local_base_out
 );
+
+/* Gives them back; waits for nobody. The memory goes with the last rank. */
 int comm_release_domain_windows(void *handle, uint64_t allocation_id, size_t rank_count, uint32_t domain_rank);
+
+/* Waits for all ranks. On hardware the device waits, and the call returns at once. Needs windows. */
 int comm_barrier(void *handle);
+
+/* Leaves the job; the handle is dead from then on. Waits for nobody: others notice if they still need this rank. */
 int comm_destroy(void *handle);
 
 /* ---- What a library is ------------------------------------------------------------------------------------------ */
@@ -251,6 +282,8 @@ struct simpler_rs_report {
     uint64_t device_kernels;    /* by the device's own count */
     uint64_t threads;           /* that exist to run kernels */
     uint64_t abandoned_threads; /* inside of kernels that were given up */
+    uint64_t communicators;     /* not destroyed */
+    uint64_t windows;           /* sets of them */
 };
 int simpler_rs_resource_report(void *ctx, struct simpler_rs_report *out);
 
@@ -267,6 +300,7 @@ int simpler_rs_run_info(void *ctx, struct simpler_rs_run *out);
 
 /* Sets an option of a context that has no device yet. Values are decimal numbers.
      watchdog_ms      a run in which no kernel ends for so long is given up; 0 waits for ever (60000)
+     comm_limit_ms    how long a call waits for other ranks of a job (120000)
      permits          kernels that run at once while none is blocked (all CPUs)
      memory_capacity  bytes of device memory (64 GiB; what is not used costs nothing)
      task_window, heap, dep_pool

@@ -15,6 +15,14 @@ mod alternating_matmul_add;
 mod bgemm;
 #[path = "../blocking/scene.rs"]
 mod blocking;
+#[path = "../comm_collectives/scene.rs"]
+mod comm_collectives;
+#[path = "../comm_domains/scene.rs"]
+mod comm_domains;
+#[path = "../comm_experts/scene.rs"]
+mod comm_experts;
+#[path = "../comm_ffn/scene.rs"]
+mod comm_ffn;
 #[path = "../deferred_notify/scene.rs"]
 mod deferred_notify;
 #[path = "../dummy_task/scene.rs"]
@@ -53,7 +61,7 @@ mod vector_example;
 /// Headers that several scenes use.
 const INCLUDE_DIRS: &[&str] = &[concat!(env!("CARGO_MANIFEST_DIR"), "/include")];
 
-static ALL: [Scene; 22] = [
+static ALL: [Scene; 26] = [
     vector_example::SCENE,
     bgemm::SCENE,
     random_dag::SCENE,
@@ -76,6 +84,10 @@ static ALL: [Scene; 22] = [
     trb_manual_scope::SCENE,
     prepared_callable::TRB_SCENE,
     paged_attention::SCENE,
+    comm_collectives::SCENE,
+    comm_domains::SCENE,
+    comm_ffn::SCENE,
+    comm_experts::SCENE,
 ];
 
 /// Demands that the text of a failed run has the message of its orchestration. On hardware that is in the device's

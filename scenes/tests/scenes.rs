@@ -150,6 +150,26 @@ fn paged_attention_passes() {
 }
 
 #[test]
+fn comm_collectives_passes() {
+    passes("comm_collectives");
+}
+
+#[test]
+fn comm_domains_passes() {
+    passes("comm_domains");
+}
+
+#[test]
+fn comm_ffn_passes() {
+    passes("comm_ffn");
+}
+
+#[test]
+fn comm_experts_passes() {
+    passes("comm_experts");
+}
+
+#[test]
 fn names_can_be_typed_and_stand_for_one_thing() {
     let mut names = Vec::new();
     for scene in scenes::all() {
@@ -230,6 +250,26 @@ fn a_run_that_fails_says_why() {
     });
     let error = fails(&scene);
     assert!(error.to_string().contains("block_dim 1000 is out of range"), "{error}");
+}
+
+#[test]
+fn the_rank_that_fails_first_is_told_and_the_others_end() {
+    let scene = vector_example_with(|_| {
+        let script = |stage: &mut scene::Stage<'_>| {
+            let comm = stage.comm()?;
+            comm.alloc_windows(8)?;
+            if comm.rank() == 1 {
+                return stage.expect_eq("answer", &41, &42);
+            }
+            Ok(comm.barrier()?)
+        };
+        vec![Case::new("ranks", script).ranks(3)]
+    });
+    let error = fails(&scene);
+    assert_eq!(error.to_string(), "rank 1: answer: expected 42, got 41");
+    assert!(!error.may_still_run());
+    let alone = vector_example_with(|_| vec![Case::new("alone", |stage| stage.comm().map(drop))]);
+    assert!(fails(&alone).to_string().contains("has nobody to talk to"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
 
+use crate::bench_comm;
 use anyhow::{Context, Result, bail};
 use chip_worker::{
     Args, CallConfig, CallableHandle, CallableSource, ChipCallable, ChipWorker, CoreCallable, DataType,
@@ -27,8 +28,8 @@ Medians are shown on standard error. Only figures whose name contains a FILTER a
 ";
 
 /// How `cargo xtask bench` was called.
-struct Options {
-    platform: Platform,
+pub(crate) struct Options {
+    pub(crate) platform: Platform,
     samples: usize,
     tree: Option<PathBuf>,
     filters: Vec<String>,
@@ -38,6 +39,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
     use lexopt::prelude::*;
     let mut options = Options { platform: Platform::A2a3Sim, samples: 30, tree: None, filters: Vec::new() };
     let mut runtime = RuntimeKind::HostBuildGraph;
+    let (mut total, mut path) = (0, PathBuf::new());
     while let Some(arg) = parser.next()? {
         match arg {
             Long("platform") => options.platform = parser.value()?.parse()?,
@@ -45,6 +47,13 @@ pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
             Long("tree") => options.tree = Some(parser.value()?.into()),
             Long("runtime") => runtime = parser.value()?.parse()?,
             Long("resident") => return resident(options.platform, runtime, parser.value()?.parse()?),
+            Long("comm-total") => total = parser.value()?.parse()?,
+            Long("comm-path") => path = parser.value()?.into(),
+            Long("comm-rank") => {
+                let work = bench_comm::Work::parse(&parser.value()?.string()?)?;
+                bench_comm::follow_as_process(options.platform, work, &path, total)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(ExitCode::SUCCESS);
@@ -100,6 +109,7 @@ fn measure_all(options: &Options) -> Result<()> {
     drop(handle);
     measure_vector(options, "vector_example", "linked", &shared, &vector)?;
     measure_rings(options, &compiler, max)?;
+    bench_comm::measure(options)?;
     for (runtime, count) in [
         (RuntimeKind::HostBuildGraph, 1),
         (RuntimeKind::HostBuildGraph, 10_000),
@@ -297,20 +307,32 @@ fn measure_submit(options: &Options, worker: &ChipWorker) -> Result<()> {
     Ok(())
 }
 
+/// Samples that are taken first and do not count.
+const WARM: usize = 10;
+
 impl Options {
-    /// Whether the figure was wanted.
-    fn measure(
+    /// Whether a figure is to be taken.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+    }
+
+    /// How often a figure is taken, with those that warm up.
+    pub(crate) fn total(&self) -> usize {
+        WARM + self.samples
+    }
+
+    pub(crate) fn measure(
         &self,
         name: &str,
         params: &str,
         mut sample: impl FnMut(usize) -> Result<u64>,
     ) -> Result<bool> {
-        if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter.as_str())) {
+        if !self.wants(name) {
             return Ok(false);
         }
         // Memory does not vary, and each sample of it is a process; short runs need some to warm up.
         let resident = name == "resident";
-        let (warm, samples) = if resident { (0, self.samples.min(3)) } else { (10, self.samples) };
+        let (warm, samples) = if resident { (0, self.samples.min(3)) } else { (WARM, self.samples) };
         for index in 0..warm {
             sample(index)?;
         }
@@ -352,7 +374,7 @@ fn config(block_dim: u32) -> Result<CallConfig> {
     Ok(config)
 }
 
-fn nanos(elapsed: std::time::Duration) -> u64 {
+pub(crate) fn nanos(elapsed: std::time::Duration) -> u64 {
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -205,3 +205,43 @@ fn help_is_shown_in_every_way_it_is_asked_for() {
         );
     }
 }
+
+#[test]
+fn processes_that_a_launcher_has_started_are_ranks_of_a_case() {
+    let job = format!("st test {}", std::process::id());
+    let ranks: Vec<Ended> = std::thread::scope(|scope| {
+        let rank = |rank: u32| {
+            let (rank, job) = (rank.to_string(), &job);
+            scope.spawn(move || {
+                let env = [
+                    ("SIMPLER_COMM_RANK", rank.as_str()),
+                    ("SIMPLER_COMM_SIZE", "4"),
+                    ("SIMPLER_COMM_JOB", job),
+                ];
+                xtask_with(&env, &["st", "--as-rank", "comm_experts"])
+            })
+        };
+        let started: Vec<_> = (0..4).map(rank).collect();
+        started.into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    for (rank, ended) in ranks.iter().enumerate() {
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{}", ended.out);
+        let line = |platform| format!("rank {rank} of 4: comm_experts/4_ranks/{platform}: PASS\n");
+        assert_eq!(ended.out, line("a2a3sim") + &line("a5sim"));
+    }
+}
+
+#[test]
+fn a_rank_without_others_or_without_a_case_says_so() {
+    let of = |ranks| [("SIMPLER_COMM_RANK", "0"), ("SIMPLER_COMM_SIZE", ranks)];
+    let ended = xtask_with(&of("3"), &["st", "--as-rank", "comm_experts"]);
+    assert_eq!((ended.code, ended.err.as_str()), (1, "error: --as-rank: no case is one of 3 ranks\n"));
+    let ended = xtask_with(&of("x"), &["st", "--as-rank", "comm_experts"]);
+    assert!(ended.code == 1 && ended.err.contains("SIMPLER_COMM_SIZE=x"), "{}", ended.err);
+    let args = ["st", "--as-rank", "--timeout", "1", "--platform", "a5sim", "comm_ffn/2"];
+    let ended = xtask_with(&of("2"), &args);
+    assert_eq!(ended.code, 1);
+    assert!(ended.out.contains("FAIL") && ended.out.contains("rank 1 did not come within"), "{}", ended.out);
+    let ended = xtask(&["st", "--as-rank", "--smallest-rings"]);
+    assert!(ended.code == 2 && ended.err.contains("--as-rank goes with neither"), "{}", ended.err);
+}

@@ -39,6 +39,10 @@ impl OnboardChip for Chip {
         Ok(table(base, present))
     }
 
+    fn has_ranks(&self) -> bool {
+        true
+    }
+
     fn ffts_base(&self, hal: &Hal) -> Result<u64, HalError> {
         hal.c2c_ctrl_addr()
     }

@@ -34,6 +34,10 @@ impl OnboardChip for Chip {
     }
 
     /// There is no such unit.
+    fn has_ranks(&self) -> bool {
+        false
+    }
+
     fn ffts_base(&self, _hal: &Hal) -> Result<u64, HalError> {
         Ok(0)
     }

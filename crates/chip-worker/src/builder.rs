@@ -21,6 +21,7 @@ pub struct ChipWorkerBuilder {
     watchdog: Option<Duration>,
     permits: Option<usize>,
     memory_capacity: Option<u64>,
+    comm_limit: Option<Duration>,
     rings: RingOptions,
     #[cfg(feature = "onboard")]
     hardware: Hardware,
@@ -38,6 +39,7 @@ impl Default for ChipWorkerBuilder {
             watchdog: Some(DEFAULT_WATCHDOG),
             permits: None,
             memory_capacity: None,
+            comm_limit: None,
             rings: RingOptions::default(),
             #[cfg(feature = "onboard")]
             hardware: Hardware::default(),
@@ -80,6 +82,12 @@ impl ChipWorkerBuilder {
     /// In simulation, bytes of device memory; 64 GiB unless set. Memory that is not touched costs nothing.
     pub fn memory_capacity(mut self, bytes: u64) -> Self {
         self.memory_capacity = Some(bytes);
+        self
+    }
+
+    /// How long a call waits for other ranks of a job; two minutes unless set.
+    pub fn comm_limit(mut self, limit: Duration) -> Self {
+        self.comm_limit = Some(limit);
         self
     }
 
@@ -153,7 +161,7 @@ impl ChipWorkerBuilder {
 
     #[cfg(feature = "onboard")]
     fn real_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        self.hardware.open(self.platform, self.device)
+        self.hardware.open(self.platform, self.device, self.comm_limit)
     }
 
     #[cfg(not(feature = "onboard"))]
@@ -167,13 +175,14 @@ impl ChipWorkerBuilder {
         let mut options = sim::SimOptions::default();
         options.watchdog = self.watchdog;
         options.permits = self.permits;
+        options.comm_limit = self.comm_limit;
         options.memory_capacity = self.memory_capacity.unwrap_or(options.memory_capacity);
         Ok(Some(Arc::new(sim::SimDevice::new(self.device, options)?)))
     }
 
     #[cfg(not(feature = "sim"))]
     fn simulated_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity);
+        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity, self.comm_limit);
         Ok(None)
     }
 }

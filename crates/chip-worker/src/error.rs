@@ -93,6 +93,15 @@ pub enum WorkerError {
         /// Why the old one is refused.
         source: Box<HostLibraryError>,
     },
+    /// What a launcher says about the ranks of a job cannot be.
+    #[error(transparent)]
+    Environment(rendezvous::RendezvousError),
+    /// No launcher says which rank this process is.
+    #[error(
+        "the environment does not say which rank this process is; start it with mpirun or srun, or set \
+         SIMPLER_COMM_RANK and SIMPLER_COMM_SIZE"
+    )]
+    NotLaunched,
     /// The loaded library, or what keeps it from being loaded.
     #[error(transparent)]
     Library(#[from] HostLibraryError),

@@ -23,7 +23,12 @@ pub(crate) struct Hardware {
 
 impl Hardware {
     /// Opens a device; `None` where this build leaves the platform out.
-    pub(crate) fn open(&self, platform: Platform, id: u32) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+    pub(crate) fn open(
+        &self,
+        platform: Platform,
+        id: u32,
+        comm_limit: Option<Duration>,
+    ) -> Result<Option<Arc<dyn Device>>, WorkerError> {
         let Some(chip) = platform.onboard_chip() else { return Ok(None) };
         let programs = self.programs.clone().ok_or(WorkerError::NoPrograms { platform })?;
         let hal = match &self.hal {
@@ -33,6 +38,7 @@ impl Hardware {
         let mut options = OnboardOptions::new(programs);
         options.op_timeout = self.op_timeout;
         options.stream_timeout = self.stream_timeout;
+        options.comm_limit = comm_limit;
         Ok(Some(Arc::new(OnboardDevice::open(hal, chip, id, options)?)))
     }
 }

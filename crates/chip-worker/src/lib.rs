@@ -40,6 +40,7 @@
 
 mod args;
 mod builder;
+mod comm;
 mod error;
 #[cfg(feature = "onboard")]
 mod hardware;
@@ -50,10 +51,11 @@ mod worker;
 
 pub use args::{Args, ArgsError, Element};
 pub use builder::ChipWorkerBuilder;
+pub use comm::Communicator;
 pub use device_runner::{
-    ActiveRun, CallableSource, DevPtr, DeviceError, DlopenCounts, HostStages, KernelContext, KernelFault,
-    KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Recorded, ResourceReport, RunOutcome,
-    RunnerError, Stall, TaskId, VariantError,
+    ActiveRun, CallableSource, CommDomain, DevPtr, DeviceError, DlopenCounts, HostStages, KernelContext,
+    KernelFault, KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Recorded, ResourceReport,
+    RunOutcome, RunnerError, Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]
@@ -65,11 +67,12 @@ pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, Lib
 #[cfg(feature = "onboard")]
 pub use onboard::Programs;
 pub use platform::{Platform, RuntimeKind};
+pub use rendezvous::Launch;
 pub use task_interface::trb::{
     GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,
 };
 pub use task_interface::{
-    ArgDirection, CallConfig, CallConfigError, CallableError, ChipCallable, ChipStorageTaskArgs,
+    ArgDirection, CallConfig, CallConfigError, CallableError, ChipCallable, ChipStorageTaskArgs, CommContext,
     ContinuousTensor, CoreCallable, CoreType, DataType, TaskArgsError, TensorError, TensorInfo,
 };
 pub use tensormap_and_ringbuffer::{

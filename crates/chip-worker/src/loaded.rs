@@ -103,6 +103,11 @@ impl LoadedRunner {
         counts
     }
 
+    /// The context, for whoever does more with it than this type.
+    pub(crate) fn context(&self) -> &HostContext {
+        &self.context
+    }
+
     /// The library's own report; without one, what went through this worker.
     pub(crate) fn report(&self) -> ResourceReport {
         if let Some(report) = self.context.resource_report() {
@@ -112,6 +117,7 @@ impl LoadedRunner {
         let mut report = ResourceReport::default();
         report.allocations = memory.allocations;
         report.bytes = memory.bytes;
+        (report.communicators, report.windows) = (memory.communicators, memory.windows);
         report.callables = self.callables().values().flatten().count();
         report
     }
@@ -169,6 +175,8 @@ fn convert(report: &ContextReport) -> ResourceReport {
     converted.images = count(report.images);
     converted.orchestrations = count(report.orchestrations);
     converted.runs = count(report.runs);
+    converted.communicators = count(report.communicators);
+    converted.windows = count(report.windows);
     converted.deferred_errors = count(report.deferred_errors);
     converted.device.allocations = count(report.device_allocations);
     converted.device.kernels = count(report.device_kernels);

@@ -27,14 +27,14 @@ use crate::purpose;
 /// its process.
 #[derive(Debug)]
 pub struct ChipWorker {
-    engine: Engine,
+    pub(crate) engine: Engine,
     platform: Platform,
     runtime: RuntimeKind,
 }
 
 /// What does the work.
 #[derive(Debug)]
-enum Engine {
+pub(crate) enum Engine {
     Linked(Arc<DeviceRunner>),
     Loaded(Arc<LoadedRunner>),
 }
@@ -285,7 +285,7 @@ impl ChipWorker {
     /// Copies host bytes to the device.
     ///
     /// # Errors
-    /// When the range is not inside one live allocation.
+    /// When the range is not inside one live allocation or window of a rank.
     pub fn copy_to(&self, to: DevPtr, from: &[u8]) -> Result<(), WorkerError> {
         match &self.engine {
             Engine::Linked(runner) => {
@@ -299,7 +299,7 @@ impl ChipWorker {
     /// Copies device memory to the host.
     ///
     /// # Errors
-    /// When the range is not inside one live allocation.
+    /// When the range is not inside one live allocation or window of a rank.
     pub fn copy_from(&self, to: &mut [u8], from: DevPtr) -> Result<(), WorkerError> {
         match &self.engine {
             Engine::Linked(runner) => {

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use task_interface::CORE_CALLABLE_BINARY_OFFSET;
 
 use crate::arch::Topology;
+use crate::comm::CommRank;
 use crate::dev_ptr::DevPtr;
 use crate::diagnostics::Recorder;
 use crate::error::DeviceError;
@@ -95,6 +97,14 @@ pub trait Device: GlobalMemory {
     /// [`DeviceError::Unusable`] after a launch that could not be ended; [`DeviceError::Busy`] while
     /// another launch runs.
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError>;
+
+    /// Joins a job of `ranks` devices as `rank`; all of them name the same `path`.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unsupported`] on a device that cannot talk to others; otherwise why it cannot join.
+    fn join(&self, _rank: u32, _ranks: u32, _path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        Err(DeviceError::Unsupported { what: "communication with other chips", device: "this device" })
+    }
 
     /// Makes the device usable again after a launch that was [lost](DeviceError::Lost) and of which
     /// [`BoundRun::diagnose`](crate::BoundRun::diagnose) knows why its program ended; called when that launch is gone.

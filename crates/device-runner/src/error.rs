@@ -92,6 +92,17 @@ pub enum DeviceError {
         /// What was running and what waited.
         stall: Box<Stall>,
     },
+    /// Ranks of the worker's job have ended, and kernels may wait for them.
+    #[error(
+        "{ranks} of the job ended unexpectedly, and nothing has finished since: destroy the communicator, close \
+         workers with kernels that still run, and begin again: {stall}"
+    )]
+    RanksLost {
+        /// Which.
+        ranks: String,
+        /// What was running and what waited.
+        stall: Box<Stall>,
+    },
     /// A launch did not end, or left the device in a state that nobody knows.
     #[error(
         "the launch failed and the device cannot be used any more: {source}; close this worker and open another"
@@ -147,7 +158,7 @@ impl DeviceError {
     pub fn leaves_device_unusable(&self) -> bool {
         match self {
             Self::Watchdog { .. } | Self::Lost { .. } | Self::Unusable { .. } => true,
-            Self::Stalled(stall) => !stall.running.is_empty(),
+            Self::Stalled(stall) | Self::RanksLost { stall, .. } => !stall.running.is_empty(),
             _ => false,
         }
     }
@@ -298,6 +309,14 @@ pub enum RunnerError {
         outcome: Box<RunOutcome>,
         /// Which file, and why.
         source: run_records::RecordsError,
+    },
+    /// A call between ranks that cannot be.
+    #[error("{call}: {reason}")]
+    Comm {
+        /// The call, by its name in the C API.
+        call: &'static str,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The runner is closed.
     #[error("the worker is closed")]

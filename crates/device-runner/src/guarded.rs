@@ -1,7 +1,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::comm::CommRank;
 use crate::dev_ptr::DevPtr;
 use crate::device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
 use crate::error::{DeferredErrors, DeviceError};
@@ -86,6 +88,10 @@ impl Device for GuardedDevice {
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         let run = guard("launch", || self.device.launch(launch))?;
         Ok(Box::new(GuardedRun { run: Some(run), error: None, deferred: self.deferred.clone() }))
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        guard("join", || self.device.join(rank, ranks, path))
     }
 
     fn recover(&self) -> Result<(), DeviceError> {

@@ -18,6 +18,7 @@ mod args;
 mod binding;
 mod cache;
 mod callable;
+mod comm;
 mod dev_ptr;
 mod device;
 mod diagnostics;
@@ -45,6 +46,7 @@ pub use args::{ReadOnly, RunArgs};
 pub use binding::{BindGuard, current_runner};
 pub use cache::{CacheRef, Content, ContentCache};
 pub use callable::{CallableSource, KernelTable, OrchestrationSource};
+pub use comm::{CommDomain, CommRank, CommWindows, Communicator};
 pub use dev_ptr::DevPtr;
 pub use device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
 pub use diagnostics::{

@@ -20,6 +20,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Live {
     allocations: BTreeMap<DevPtr, Allocation>,
+    /// Windows of ranks: memory like any, but that of the communicator.
+    windows: BTreeMap<DevPtr, u64>,
     closed: bool,
 }
 
@@ -138,10 +140,23 @@ impl Memory {
     #[must_use]
     pub fn contains(&self, ptr: DevPtr, bytes: u64) -> bool {
         let live = lock(&self.live);
-        live.allocations.range(..=ptr).next_back().is_some_and(|(base, allocation)| {
-            let offset = ptr.addr() - base.addr();
-            offset.checked_add(bytes).is_some_and(|end| end <= allocation.bytes as u64)
-        })
+        let fits = |base: &DevPtr, size: u64| {
+            (ptr.addr() - base.addr()).checked_add(bytes).is_some_and(|end| end <= size)
+        };
+        let allocation = live.allocations.range(..=ptr).next_back();
+        let window = live.windows.range(..=ptr).next_back();
+        allocation.is_some_and(|(base, allocation)| fits(base, allocation.bytes as u64))
+            || window.is_some_and(|(base, &size)| fits(base, size))
+    }
+
+    /// Takes a window for memory that tensors may be in.
+    pub(crate) fn adopt(&self, window: DevPtr, bytes: u64) {
+        lock(&self.live).windows.insert(window, bytes);
+    }
+
+    /// Forgets a window.
+    pub(crate) fn disown(&self, window: DevPtr) {
+        lock(&self.live).windows.remove(&window);
     }
 
     /// Live allocations and their bytes.

@@ -21,6 +21,10 @@ pub struct ResourceReport {
     pub images: usize,
     /// Orchestration objects, by content.
     pub orchestrations: usize,
+    /// Communicators that were not destroyed.
+    pub communicators: usize,
+    /// Sets of windows that they have.
+    pub windows: usize,
     /// Runs between prepare and finish.
     pub runs: usize,
     /// Errors of clean-ups that nobody has been told yet.
@@ -42,7 +46,7 @@ impl fmt::Display for ResourceReport {
         write!(
             f,
             "{} allocation(s) of {} bytes, arenas {}/{}/{}, {} callable(s), {} kernel(s), {} image(s), \
-             {} orchestration(s), {} run(s), {} deferred error(s); device: {} allocation(s) of {} bytes, \
+             {} orchestration(s), {} communicator(s) with {} set(s) of windows, {} run(s), {} deferred error(s); device: {} allocation(s) of {} bytes, \
              {} kernel(s), {} thread(s), {} abandoned",
             self.allocations,
             self.bytes,
@@ -53,6 +57,8 @@ impl fmt::Display for ResourceReport {
             self.kernels,
             self.images,
             self.orchestrations,
+            self.communicators,
+            self.windows,
             self.runs,
             self.deferred_errors,
             self.device.allocations,

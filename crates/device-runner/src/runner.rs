@@ -11,6 +11,7 @@ use crate::arena::{ArenaSizes, StaticArenas};
 use crate::args::RunArgs;
 use crate::binding::BindGuard;
 use crate::callable::{Callable, CallableCaches, CallableSource, UploadedImage};
+use crate::comm::Communicators;
 use crate::dev_ptr::DevPtr;
 use crate::device::Device;
 use crate::diagnostics::{Recorder, Request, Spare};
@@ -38,6 +39,7 @@ pub struct DeviceRunner {
     registry: Registry,
     /// Callables uploaded through `HostApi`, which has no call to give them back.
     host_uploads: Mutex<BTreeMap<DevPtr, UploadedImage>>,
+    communicators: Communicators,
     deferred: DeferredErrors,
     life: Arc<Life>,
     /// Whether everything was given back; locked while that is being done.
@@ -81,6 +83,7 @@ impl DeviceRunner {
             host_uploads: Mutex::default(),
             device,
             memory,
+            communicators: Communicators::default(),
             deferred,
             life: Arc::default(),
             closed: Mutex::new(false),
@@ -108,6 +111,10 @@ impl DeviceRunner {
     /// The three pooled regions.
     pub fn arenas(&self) -> &StaticArenas {
         &self.arenas
+    }
+
+    pub(crate) fn communicators(&self) -> &Communicators {
+        &self.communicators
     }
 
     pub(crate) fn device(&self) -> &Arc<dyn Device> {
@@ -138,7 +145,7 @@ impl DeviceRunner {
     }
 
     /// Begins new work, if it may start; surfaces an error that an earlier drop met.
-    fn start(&self, work: Work) -> Result<Ticket, RunnerError> {
+    pub(crate) fn start(&self, work: Work) -> Result<Ticket, RunnerError> {
         let ticket = self.life.enter(work)?;
         self.life.check_usable()?;
         match self.deferred.take_first() {
@@ -370,6 +377,7 @@ impl DeviceRunner {
             return Ok(());
         }
         self.life.close()?;
+        self.communicators.close();
         self.memory.close();
         let uploads = std::mem::take(&mut *lock(&self.host_uploads));
         drop(uploads);
@@ -389,7 +397,10 @@ impl DeviceRunner {
     /// What is held at the moment.
     pub fn report(&self) -> ResourceReport {
         let (allocations, bytes) = self.memory.in_use();
+        let (communicators, windows) = self.communicators.count();
         ResourceReport {
+            communicators,
+            windows,
             allocations,
             bytes,
             arenas: self.arenas.committed(),

@@ -75,7 +75,7 @@ impl ErrorKind {
     }
 }
 
-/// What a context, or all of them, hold. 136 bytes; `struct_size` is set by the caller.
+/// What a context, or all of them, hold. 152 bytes; `struct_size` is set by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 #[allow(clippy::exhaustive_structs, reason = "the layout is the contract; struct_size lets it grow")]
@@ -114,6 +114,10 @@ pub struct ContextReport {
     pub threads: u64,
     /// Threads inside of kernels that were given up.
     pub abandoned_threads: u64,
+    /// Communicators that were not destroyed.
+    pub communicators: u64,
+    /// Sets of windows that they have.
+    pub windows: u64,
 }
 
 /// Figures of a run. 48 bytes; `struct_size` is set by the caller.
@@ -135,4 +139,4 @@ pub struct RunInfo {
     pub block_dim: u64,
 }
 
-const _: () = assert!(size_of::<ContextReport>() == 136 && size_of::<RunInfo>() == 48);
+const _: () = assert!(size_of::<ContextReport>() == 152 && size_of::<RunInfo>() == 48);

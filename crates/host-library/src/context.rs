@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use task_interface::{CallConfig, CallConfigError, ChipCallable, ChipStorageTaskArgs, PtoRunTiming};
 
 use crate::additions::{ContextReport, RunInfo};
+use crate::comm::Communicators;
 use crate::error::HostLibraryError;
 use crate::files::Programs;
 use crate::global::BoundThread;
@@ -17,7 +18,8 @@ use crate::library::HostLibrary;
 /// All methods may be called from any thread. The library takes no lock around a context, so calls of one context
 /// wait for each other here, also for a whole run. Dropping it closes it.
 ///
-/// Addresses of device memory are checked: they have to lie in memory that [`malloc`](Self::malloc) gave out.
+/// Addresses of device memory are checked: they have to lie in memory that [`malloc`](Self::malloc) gave out, or in
+/// windows of ranks.
 #[derive(Debug)]
 pub struct HostContext {
     open: Mutex<Option<Open>>,
@@ -51,6 +53,10 @@ pub struct MemoryInUse {
     pub allocations: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Communicators.
+    pub communicators: usize,
+    /// Sets of windows that they have.
+    pub windows: usize,
 }
 
 impl HostContext {
@@ -206,7 +212,9 @@ impl HostContext {
     #[must_use]
     pub fn memory_in_use(&self) -> MemoryInUse {
         let in_use = self.with(|open| {
-            Ok(MemoryInUse { allocations: open.allocations.len(), bytes: open.allocations.values().sum() })
+            let (communicators, windows) = open.communicators.count();
+            let (allocations, bytes) = (open.allocations.len(), open.allocations.values().sum());
+            Ok(MemoryInUse { allocations, bytes, communicators, windows })
         });
         in_use.unwrap_or_default()
     }
@@ -229,7 +237,7 @@ impl HostContext {
     }
 
     /// Uses the context, alone, with this thread bound to its device.
-    fn with<T>(
+    pub(crate) fn with<T>(
         &self,
         body: impl FnOnce(&mut Open) -> Result<T, HostLibraryError>,
     ) -> Result<T, HostLibraryError> {
@@ -246,14 +254,15 @@ impl HostContext {
 
 /// A context that exists.
 #[derive(Debug)]
-struct Open {
-    handle: NonNull<c_void>,
+pub(crate) struct Open {
+    pub(crate) handle: NonNull<c_void>,
     /// The device that is in use; none before `simpler_init` and after `finalize_device`.
-    device: Option<c_int>,
+    pub(crate) device: Option<c_int>,
     allocations: BTreeMap<u64, u64>,
+    pub(crate) communicators: Communicators,
     buffer: Option<RunBuffer>,
     // Declared last, so that it is dropped last: it may be unloaded then.
-    library: Arc<HostLibrary>,
+    pub(crate) library: Arc<HostLibrary>,
 }
 
 // SAFETY: contexts are used from any thread as long as it is one at a time (spec/public-abi.md, section A.2), which
@@ -269,7 +278,8 @@ impl Open {
             let explanation = unsafe { library.last_error(ptr::null_mut()) };
             return Err(HostLibraryError::NoContext { explanation });
         };
-        Ok(Self { handle, device: None, allocations: BTreeMap::new(), buffer: None, library })
+        let (allocations, communicators) = (BTreeMap::new(), Communicators::default());
+        Ok(Self { handle, device: None, allocations, communicators, buffer: None, library })
     }
 
     fn set_option(&self, name: &str, value: &str) -> Result<(), HostLibraryError> {
@@ -371,15 +381,19 @@ impl Open {
     }
 
     fn check_range(&self, operation: &'static str, address: u64, bytes: u64) -> Result<(), HostLibraryError> {
+        let holds = |start: u64, size: u64| {
+            address.checked_sub(start).is_some_and(|offset| offset <= size && bytes <= size - offset)
+        };
         let below = self.allocations.range(..=address).next_back();
-        let inside = below.is_some_and(|(start, size)| {
-            let offset = address - start;
-            offset <= *size && bytes <= size - offset
-        });
-        if inside { Ok(()) } else { Err(HostLibraryError::Address { operation, address, bytes }) }
+        let allocated = below.is_some_and(|(&start, &size)| holds(start, size));
+        if allocated || self.communicators.memory().any(|(start, size)| holds(start, size)) {
+            Ok(())
+        } else {
+            Err(HostLibraryError::Address { operation, address, bytes })
+        }
     }
 
-    fn check(&self, function: &'static str, code: c_int) -> Result<(), HostLibraryError> {
+    pub(crate) fn check(&self, function: &'static str, code: c_int) -> Result<(), HostLibraryError> {
         if code == 0 {
             return Ok(());
         }
@@ -399,6 +413,7 @@ impl Open {
     /// Gives the device back, if it is in use.
     fn finalize(&mut self) -> Result<(), HostLibraryError> {
         let bound = self.bind();
+        self.destroy_comms();
         if self.device.take().is_none() {
             return Ok(());
         }
@@ -451,8 +466,8 @@ impl Drop for RunBuffer {
     }
 }
 
-fn pointer(address: u64) -> *mut c_void {
-    // Only addresses that were exposed by malloc come here, and a pointer has 64 bits.
+pub(crate) fn pointer(address: u64) -> *mut c_void {
+    // Only addresses that the library has given out come here, and a pointer has 64 bits.
     ptr::with_exposed_provenance_mut(usize::try_from(address).unwrap_or_default())
 }
 

@@ -95,7 +95,9 @@ pub enum HostLibraryError {
         explanation: Option<Explanation>,
     },
     /// An address that this context did not allocate, or more bytes than it allocated there.
-    #[error("{operation} at {address:#x} for {bytes} bytes: not inside one live allocation of this context")]
+    #[error(
+        "{operation} at {address:#x} for {bytes} bytes: not inside one live allocation or window of this context"
+    )]
     Address {
         /// What was tried.
         operation: &'static str,
@@ -118,6 +120,21 @@ pub enum HostLibraryError {
         /// What is wrong.
         source: TensorError,
     },
+    /// A path that cannot be passed on as a text.
+    #[error("{} has a byte 0 in it; name another place for the ranks to meet", path.display())]
+    CommPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A window that does not exist.
+    #[error("rank {rank} has no window; name a rank of the job, and make windows first")]
+    NoWindow {
+        /// The rank.
+        rank: u32,
+    },
+    /// The communicator was destroyed.
+    #[error("the communicator was destroyed; join again")]
+    CommDestroyed,
     /// The context was closed.
     #[error("the context is closed; open another one")]
     Closed,

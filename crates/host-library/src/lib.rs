@@ -26,6 +26,7 @@
 //! ```
 
 mod additions;
+mod comm;
 mod context;
 mod error;
 mod files;
@@ -34,6 +35,7 @@ mod global;
 mod library;
 
 pub use additions::{ContextReport, ErrorKind, LogSink, RunInfo};
+pub use comm::{CommId, CommWindow};
 pub use context::{HostContext, LoadCounts, MemoryInUse, RunFigures};
 pub use error::{Explanation, HostLibraryError};
 pub use files::{Companions, LibraryFiles, Programs};

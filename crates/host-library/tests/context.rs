@@ -3,9 +3,13 @@
 
 mod fake;
 
+use std::path::Path;
+
 use fake::Fake;
 use host_library::{Companions, ErrorKind, HostContext, HostLibrary, HostLibraryError, LoadCounts, Programs};
-use task_interface::{CallConfig, ChipCallable, ChipStorageTaskArgs, ContinuousTensor, DataType};
+use task_interface::{
+    CallConfig, ChipCallable, ChipStorageTaskArgs, CommContext, ContinuousTensor, DataType,
+};
 
 fn open(fake: &Fake, device: u32) -> Result<HostContext, HostLibraryError> {
     let library = HostLibrary::open(&fake.library, &Companions::none())?;
@@ -293,4 +297,88 @@ fn whatever_thread_calls_is_bound_to_the_device() {
         "destroy_device_context: 0 contexts, 0 allocations left (bound to -1)",
     ];
     assert_eq!(fake.calls(), expected);
+}
+
+#[test]
+fn ranks_go_through_the_library_and_their_windows_are_memory() {
+    let fake = Fake::new([]);
+    let context = open(&fake, 3).unwrap();
+    fake.calls();
+    let comm = context.comm_init(1, 2, Path::new("/meet")).unwrap();
+    let joined = ["ensure_acl_ready_ctx 3", "create_comm_stream_ctx", "comm_init 1 of 2 at /meet"];
+    assert_eq!(fake.calls(), joined);
+    assert_eq!(context.comm_window_bytes(comm).unwrap(), 0);
+    assert!(matches!(context.comm_window(comm, 0), Err(HostLibraryError::NoWindow { rank: 0 })));
+    let address = context.comm_alloc_windows(comm, 100).unwrap();
+    assert_eq!(context.comm_window_bytes(comm).unwrap(), 100);
+    let own = context.comm_local_window(comm).unwrap();
+    assert_eq!(context.comm_window(comm, 1).unwrap(), own);
+    assert!(context.comm_window(comm, 2).is_err());
+
+    // All of them, and nothing beyond, also for tensors.
+    context.copy_to(own + 90, &[7; 10]).unwrap();
+    assert!(context.copy_to(own + 90, &[7; 11]).is_err());
+    context.copy_from(&mut [0; size_of::<CommContext>()], address).unwrap();
+    let mut args = ChipStorageTaskArgs::new();
+    args.add_tensor(ContinuousTensor::new(own, &[12], DataType::Int64).unwrap().in_child_memory()).unwrap();
+    context.prepare_callable(0, &callable("build")).unwrap();
+    context.run(0, &args, &CallConfig::default()).unwrap();
+
+    let derived = context.comm_derive_context(comm, &[1, 0], 0, 8, 16).unwrap();
+    context.copy_from(&mut [0; 8], derived).unwrap();
+    let domain = context.comm_alloc_domain(comm, 9, &[1], 0, 64).unwrap();
+    context.copy_to(domain.window, &[1; 64]).unwrap();
+    let held = context.memory_in_use();
+    assert_eq!((held.allocations, held.communicators, held.windows), (0, 1, 2));
+    context.comm_release_domain(comm, 9, 1, 0).unwrap();
+    assert!(context.copy_to(domain.window, &[1]).is_err());
+    fake.calls();
+    context.comm_barrier(comm).unwrap();
+    context.comm_destroy(comm).unwrap();
+    assert_eq!(fake.calls(), ["comm_barrier", "comm_destroy", "destroy_comm_stream_ctx"]);
+    assert!(matches!(context.comm_barrier(comm), Err(HostLibraryError::CommDestroyed)));
+    assert!(matches!(context.comm_destroy(comm), Err(HostLibraryError::CommDestroyed)));
+    assert!(context.copy_to(own, &[1]).is_err());
+
+    // What is left goes with the context, the youngest first.
+    context.comm_init(0, 1, Path::new("/a")).unwrap();
+    context.comm_init(0, 1, Path::new("/b")).unwrap();
+    fake.calls();
+    context.close().unwrap();
+    let destroyed = ["comm_destroy", "destroy_comm_stream_ctx", "comm_destroy", "destroy_comm_stream_ctx"];
+    assert_eq!(fake.calls()[..5], [&destroyed[..], &["finalize_device"]].concat());
+    assert!(matches!(context.comm_init(0, 1, Path::new("/c")), Err(HostLibraryError::Closed)));
+}
+
+#[test]
+fn what_a_library_says_about_ranks_is_passed_on() {
+    let fake = Fake::new(["-DFAIL_comm_init", "-DTELLS"]);
+    let context = open(&fake, 0).unwrap();
+    fake.calls();
+    let error = context.comm_init(0, 2, Path::new("/meet")).unwrap_err();
+    let HostLibraryError::Call { function: "comm_init", explanation: Some(why), .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(why.text, "no context today");
+    assert_eq!(fake.calls().last().unwrap(), "destroy_comm_stream_ctx");
+    let path = Path::new("a\0b");
+    assert!(matches!(context.comm_init(0, 2, path), Err(HostLibraryError::CommPath { .. })));
+
+    let fake = Fake::new(["-DFAIL_comm"]);
+    let context = open(&fake, 0).unwrap();
+    let comm = context.comm_init(0, 2, Path::new("/meet")).unwrap();
+    let codes = [
+        context.comm_alloc_windows(comm, 8).map(drop),
+        context.comm_local_window(comm).map(drop),
+        context.comm_window_bytes(comm).map(drop),
+        context.comm_derive_context(comm, &[0], 0, 0, 8).map(drop),
+        context.comm_alloc_domain(comm, 1, &[0], 0, 8).map(drop),
+        context.comm_release_domain(comm, 1, 1, 0),
+        context.comm_barrier(comm),
+        context.comm_destroy(comm),
+    ];
+    for result in codes {
+        assert_eq!(result.unwrap_err().code(), Some(-8));
+    }
+    assert_eq!(fake.calls().last().unwrap(), "destroy_comm_stream_ctx", "it is gone all the same");
 }

@@ -203,6 +203,11 @@ impl Context {
         self.device().map_or_else(ResourceReport::default, |attached| attached.runner.report())
     }
 
+    /// The device in use, for whoever does more with it than this type.
+    pub(crate) fn runner(&self) -> Result<Arc<DeviceRunner>, Failure> {
+        Ok(Arc::clone(&self.attached()?.runner))
+    }
+
     fn device(&self) -> Option<Arc<Attached>> {
         self.device.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -68,6 +68,7 @@ fn classify(error: &RunnerError) -> (ErrorKind, c_int) {
         | RunnerError::Args(_)
         | RunnerError::Tensor { .. }
         | RunnerError::DeviceTensor { .. }
+        | RunnerError::Comm { .. }
         | RunnerError::CallableIdRange { .. } => ErrorKind::InvalidArgument,
         RunnerError::Callable(_)
         | RunnerError::FuncId { .. }
@@ -102,7 +103,9 @@ fn kind_of_device(error: &DeviceError) -> ErrorKind {
         DeviceError::NoSuchDevice { .. } | DeviceError::InvalidPointer { .. } => ErrorKind::InvalidArgument,
         DeviceError::OutOfMemory { .. } => ErrorKind::OutOfMemory,
         DeviceError::KernelLoad { .. } => ErrorKind::Callable,
-        DeviceError::Stalled(_) | DeviceError::Watchdog { .. } => ErrorKind::Stalled,
+        DeviceError::Stalled(_) | DeviceError::Watchdog { .. } | DeviceError::RanksLost { .. } => {
+            ErrorKind::Stalled
+        }
         DeviceError::Lost { .. } | DeviceError::Unusable { .. } => ErrorKind::Unusable,
         DeviceError::Busy => ErrorKind::Busy,
         DeviceError::Closed => ErrorKind::NotInitialized,

@@ -16,10 +16,10 @@ pub(crate) struct Options {
 }
 
 #[cfg(not(feature = "onboard"))]
-const NAMES: &str = "watchdog_ms, permits, memory_capacity, task_window, heap, dep_pool";
+const NAMES: &str = "watchdog_ms, permits, memory_capacity, comm_limit_ms, task_window, heap, dep_pool";
 #[cfg(feature = "onboard")]
-const NAMES: &str =
-    "watchdog_ms, permits, memory_capacity, task_window, heap, dep_pool, op_timeout_ms, stream_timeout_ms";
+const NAMES: &str = "watchdog_ms, permits, memory_capacity, comm_limit_ms, task_window, heap, dep_pool, \
+                     op_timeout_ms, stream_timeout_ms";
 
 impl Default for Options {
     fn default() -> Self {
@@ -42,6 +42,9 @@ impl Options {
                 permits => self.builder = builder.permits(permits),
             },
             "memory_capacity" => self.builder = builder.memory_capacity(number(name, value)?),
+            "comm_limit_ms" => {
+                self.builder = builder.comm_limit(Duration::from_millis(number(name, value)?));
+            }
             #[cfg(feature = "onboard")]
             "op_timeout_ms" => {
                 self.builder = builder.op_timeout(Duration::from_millis(number(name, value)?));

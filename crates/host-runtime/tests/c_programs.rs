@@ -66,6 +66,15 @@ fn thread_load() -> (String, String) {
 }
 
 #[test]
+fn ranks_of_a_job() {
+    let program = program("comm.c");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rootinfo");
+    on_all(|_, _, [library, ..]| drop(run(&program, &[&library, &path])));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is left where they met");
+}
+
+#[test]
 fn functions_without_a_context() {
     let program = program("binding.c");
     for arch in ARCHS {

@@ -143,6 +143,7 @@ fn every_structure_has_the_layout_of_the_header() {
     layout!(out, ContextReport as "struct simpler_rs_report", {
         struct_size, contexts, allocations, bytes, gm_heap, gm_sm, runtime_arena, callables, kernels, images,
         orchestrations, runs, deferred_errors, device_allocations, device_kernels, threads, abandoned_threads,
+        communicators, windows,
     });
     layout!(out, RunInfo as "struct simpler_rs_run", {
         struct_size, host_wall_ns, device_wall_ns, device_ticks, tasks, block_dim,

@@ -155,3 +155,58 @@ fn a_callable_can_be_replaced() {
     drop(args);
     assert_eq!(doubled, [2.0; 2]);
 }
+
+/// Ranks do not care what is behind the others.
+#[test]
+fn loaded_and_linked_workers_are_ranks_of_one_job() {
+    for (platform, runtime) in each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rootinfo");
+        thread::scope(|scope| {
+            for rank in 0..3u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let linked = rank == 0;
+                    let worker = match linked {
+                        true => ChipWorker::builder().platform(platform).runtime(runtime).build().unwrap(),
+                        false => load(platform, runtime),
+                    };
+                    let comm = worker.join(u32::from(rank), 3, path).unwrap();
+                    assert!(comm.barrier().is_err() && comm.window(0).is_err());
+                    comm.alloc_windows(64).unwrap();
+                    worker.copy_to(comm.local_window().unwrap(), &[10 + rank]).unwrap();
+                    comm.barrier().unwrap();
+                    for peer in 0..3u8 {
+                        let mut byte = [0];
+                        worker.copy_from(&mut byte, comm.window(u32::from(peer)).unwrap()).unwrap();
+                        assert_eq!(byte, [10 + peer]);
+                    }
+                    let domain = comm.alloc_domain(5, &[2, 1, 0], 2 - u32::from(rank), 32).unwrap();
+                    worker.copy_to(domain.window, &[1; 32]).unwrap();
+                    assert!(worker.copy_to(domain.window, &[1; 33]).is_err());
+                    comm.derive_context(&[0], 0, 32, 32).unwrap();
+                    assert!(comm.derive_context(&[0], 0, 32, 33).is_err());
+                    let report = worker.report();
+                    assert_eq!((report.communicators, report.windows), (1, 2));
+                    comm.release_domain(5, 3, 2 - u32::from(rank)).unwrap();
+                    comm.barrier().unwrap();
+                    comm.close().unwrap();
+                    assert!(worker.close().unwrap().is_zero());
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_loaded_worker_names_the_ranks_that_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = chip_worker::LibraryFiles::in_tree(tree(), "a5", "sim", "host_build_graph").unwrap();
+    let companions = files.companions.option("comm_limit_ms", "50");
+    let worker = ChipWorker::load(&files.library, &companions, 0).unwrap();
+    let comm = worker.join(1, 3, folder.path().join("rootinfo")).unwrap();
+    let error = comm.alloc_windows(8).unwrap_err().to_string();
+    assert!(error.contains("ranks 0, 2 did not come within 50"), "{error}");
+    drop(comm);
+    assert!(worker.close().unwrap().is_zero());
+}

@@ -19,6 +19,7 @@ const HEADERS: &[(&str, &str)] = headers![
     "incore/pipe_sync.h",
     "incore/simpler_kernel.h",
     "platform/common/core_type.h",
+    "platform_comm/comm_context.h",
     "task_interface/arg_direction.h",
     "task_interface/data_type.h",
     "task_interface/task_args.h",
@@ -65,15 +66,15 @@ pub(crate) fn materialise(parent: &Path, scratch: &Path) -> io::Result<PathBuf> 
 /// The folders below the root that a source searches, in order.
 pub(crate) fn folders(source: &Source) -> &'static [&'static str] {
     match (source.unit, source.runtime) {
-        (Unit::Kernel { .. }, Runtime::HostBuildGraph) => &["incore", "task_interface", "platform"],
+        (Unit::Kernel { .. }, Runtime::HostBuildGraph) => &["incore", "task_interface", "platform", "."],
         (Unit::Kernel { .. }, Runtime::TensormapAndRingbuffer) => {
-            &["incore", "tensormap_and_ringbuffer", "task_interface", "platform"]
+            &["incore", "tensormap_and_ringbuffer", "task_interface", "platform", "."]
         }
         (Unit::Orchestration { .. }, Runtime::HostBuildGraph) => {
-            &["host_build_graph", "task_interface", "platform"]
+            &["host_build_graph", "task_interface", "platform", "."]
         }
         (Unit::Orchestration { .. }, Runtime::TensormapAndRingbuffer) => {
-            &["tensormap_and_ringbuffer", "task_interface", "platform"]
+            &["tensormap_and_ringbuffer", "task_interface", "platform", "."]
         }
     }
 }

@@ -68,6 +68,15 @@ impl Attachment {
         lock(&TAKEN_DOWN).get(&self.device).copied().unwrap_or(0)
     }
 
+    /// Attaches the calling thread anew if something else has taken it to another device meanwhile, as HCCL may.
+    pub(crate) fn attach_again(&self, hal: &Hal) -> Result<(), OnboardError> {
+        if hal.acl_get_device().is_ok_and(|device| device == self.device) {
+            return Ok(());
+        }
+        CURRENT.set(0);
+        self.attach(hal).map(drop)
+    }
+
     /// Whether any thread is attached.
     pub(crate) fn is_held(&self) -> bool {
         lock(&self.state).calls > 0

@@ -18,6 +18,10 @@ pub trait OnboardChip: Arch {
     /// The driver's. On a device without any core, that of the call that says so.
     fn register_table(&self, hal: &Hal, device: u32, bank: RegisterBank) -> Result<Vec<u64>, HalError>;
 
+    /// Whether it can be a rank of a job of several, whose kernels reach each other's windows (`spec/device-abi.md`,
+    /// section 5.8).
+    fn has_ranks(&self) -> bool;
+
     /// The base that AICore programs hand to the FFTS unit; 0 on a chip that has none.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use device_runner::{
-    DevPtr, Device, DeviceError, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle, KernelSource, Launch,
+    CommRank, DevPtr, Device, DeviceError, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle, KernelSource,
+    Launch,
 };
 use hal_sys::Hal;
 use task_interface::{CORE_CALLABLE_BINARY_OFFSET, CoreCallable};
 
 use crate::chip::OnboardChip;
+use crate::comm::OnboardRank;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::launch::launch;
@@ -133,6 +136,16 @@ impl Device for OnboardDevice {
 
     fn launch(&self, what: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         Ok(Box::new(launch(&self.inner, what)?))
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        if !self.inner.chip.has_ranks() {
+            return Err(DeviceError::Unsupported {
+                what: "communication with other chips",
+                device: self.inner.chip.name(),
+            });
+        }
+        Ok(Box::new(OnboardRank::join(&self.inner, rank, ranks, path)?))
     }
 
     fn recover(&self) -> Result<(), DeviceError> {

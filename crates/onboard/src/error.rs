@@ -60,6 +60,33 @@ pub enum OnboardError {
         /// Size of the image.
         bytes: usize,
     },
+    /// Ranks could not get together.
+    #[error(transparent)]
+    Ranks(#[from] rendezvous::RendezvousError),
+    /// Other ranks could not do what all of them have to.
+    #[error("{ranks} could not {step}; see what they say")]
+    Others {
+        /// Which.
+        ranks: String,
+        /// What they could not do.
+        step: &'static str,
+    },
+    /// Devices do not reach each other's memory.
+    #[error(
+        "device {device} cannot reach the memory of device {peer} within {limit:.1?}; see whether the two are linked and \
+         whether their processes may share memory"
+    )]
+    NoPeerAccess {
+        /// The one device.
+        device: u32,
+        /// The other one.
+        peer: i32,
+        /// How long it was waited.
+        limit: Duration,
+    },
+    /// The stream that barriers go through has failed before.
+    #[error("an earlier barrier has failed on the device; destroy the communicator and join again")]
+    BarrierBroken,
     /// A run did not end well on one of its streams.
     #[error("the {stream} part of the run on {block_dim} cluster(s) failed within {limit:.1?}: {source}")]
     Run {

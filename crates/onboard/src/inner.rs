@@ -73,6 +73,25 @@ impl Inner {
         Ok(())
     }
 
+    /// As [`attach`](Self::attach), after a call that may have taken the thread to another device.
+    pub(crate) fn attach_again(&self) -> Result<(), OnboardError> {
+        self.attachment.attach_again(&self.hal)
+    }
+
+    /// The device id, as most calls want it.
+    pub(crate) fn signed_id(&self) -> i32 {
+        // It was checked when the device was made.
+        i32::try_from(self.id).unwrap_or(i32::MAX)
+    }
+
+    /// Gives something back where nobody could be told of an error.
+    pub(crate) fn give_back_or_log(&self, what: &str, give: impl FnOnce() -> Result<(), HalError>) {
+        let given = self.attach_again().and_then(|()| Ok(give()?));
+        if let Err(error) = given {
+            log::warn!("{what} of device {} is not given back: {error}", self.id);
+        }
+    }
+
     fn set_log_level(&self) {
         const ALL_MODULES: i32 = -1;
         if std::env::var_os("ASCEND_GLOBAL_LOG_LEVEL").is_some() {

@@ -20,6 +20,8 @@ struct Table {
     live: BTreeMap<u64, u64>,
     /// Likewise, of what was freed while the device may still have used it.
     parked: BTreeMap<u64, u64>,
+    /// Likewise, windows of ranks, which are their communicator's.
+    windows: BTreeMap<u64, u64>,
 }
 
 impl Table {
@@ -96,16 +98,26 @@ impl DeviceMemory {
         bytes: usize,
     ) -> Result<(), DeviceError> {
         let table = lock(&self.table);
-        let room = table.live.range(..=ptr.addr()).next_back().and_then(|(base, size)| {
-            let offset = ptr.addr() - base;
-            size.checked_sub(offset)
-        });
+        let room = |part: &BTreeMap<u64, u64>| {
+            let (base, size) = part.range(..=ptr.addr()).next_back()?;
+            size.checked_sub(ptr.addr() - base)
+        };
+        let room = room(&table.live).into_iter().chain(room(&table.windows)).max();
         let reason = match room {
             Some(room) if bytes as u64 <= room => return Ok(()),
             Some(room) => format!("the allocation there ends after {room} bytes"),
             None => "no allocation of this device is there".to_owned(),
         };
         Err(DeviceError::InvalidPointer { operation, ptr, len: bytes as u64, reason })
+    }
+
+    /// Takes a window for memory that may be copied to and from.
+    pub(crate) fn adopt(&self, address: u64, bytes: u64) {
+        lock(&self.table).windows.insert(address, bytes);
+    }
+
+    pub(crate) fn disown(&self, address: u64) {
+        lock(&self.table).windows.remove(&address);
     }
 
     /// Frees everything; all of it is attempted, the first error is returned, and what failed stays known.

@@ -62,6 +62,8 @@ pub struct OnboardOptions {
     pub op_timeout: Option<Duration>,
     /// How long each of a run's two streams is waited for; `None` takes the chip's limit.
     pub stream_timeout: Option<Duration>,
+    /// How long a call waits for other ranks of a job; `None` takes two minutes.
+    pub comm_limit: Option<Duration>,
 }
 
 /// That of the contract (`spec/device-abi.md`, section 1.2).
@@ -77,6 +79,7 @@ impl OnboardOptions {
             log_verbosity: DEFAULT_VERBOSITY,
             op_timeout: None,
             stream_timeout: None,
+            comm_limit: None,
         }
     }
 

@@ -57,6 +57,7 @@ mod options;
 mod probe;
 mod process;
 mod progress;
+mod rank;
 mod record;
 mod report;
 mod running;
@@ -114,6 +115,8 @@ enum Error {
     Start(#[source] io::Error),
     #[error("cannot write the report {}: {source}", path.display())]
     Report { path: PathBuf, source: io::Error },
+    #[error("--as-rank: {0}")]
+    Launch(String),
     #[error("internal error: {0}")]
     Internal(&'static str),
     #[error(transparent)]
@@ -212,6 +215,9 @@ impl Runner {
         }
         if options.list {
             return Ok(show(&self.list(&items))?);
+        }
+        if options.as_rank {
+            return rank::run(&items, options);
         }
         let stand_in = self.hardware(options, &items)?;
         let mut session = Session::new(self, options, items, stand_in)?;

@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) retry_pto_isa: Option<PathBuf>,
     pub(crate) fail_fast: bool,
     pub(crate) list: bool,
+    /// This process is one rank of each case, and others are the others.
+    pub(crate) as_rank: bool,
     pub(crate) verbose: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) junit: Option<PathBuf>,
@@ -87,6 +89,8 @@ How:
   --diagnostics DIR    let runs record all they can into DIR/<scene>/<case>/<platform>, for `cargo xtask report`; a case
                        whose records do not hold together fails
   --smallest-rings     run the cases of tensormap_and_ringbuffer with the smallest rings that they pass with
+  --as-rank            be one rank of the cases that have as many ranks as a launcher says, in this very process:
+                       mpirun -n 4 {command} --as-rank
   --tree DIR           run on the libraries of a build/lib tree; cases that need Rust kernels or phases of a run
                        are left out
 {stand_in}  --programs DIR       the build/lib tree with the device programs for a2a3 and a5 (default: build/lib)
@@ -134,6 +138,7 @@ impl Options {
             retry_pto_isa: None,
             fail_fast: false,
             list: false,
+            as_rank: false,
             verbose: false,
             json: None,
             junit: None,
@@ -150,6 +155,7 @@ impl Options {
                 Long("help") | Short('h') => return Ok(Asked::Help),
                 Long(name) if Some(name) == WORKER.strip_prefix("--") => return Ok(Asked::Worker),
                 Long("exact") => options.wanted.exact = true,
+                Long("as-rank") => options.as_rank = true,
                 Long("list") => options.list = true,
                 Long("fail-fast") => options.fail_fast = true,
                 Long("keep-going") => options.fail_fast = false,
@@ -199,6 +205,9 @@ impl Options {
         }
         if wanted.runtimes.is_empty() {
             wanted.runtimes = RuntimeKind::ALL.to_vec();
+        }
+        if self.as_rank && self.way != Way::Linked {
+            return Err("--as-rank goes with neither --smallest-rings nor --tree".to_owned());
         }
         if self.way == Way::SmallestRings {
             wanted.runtimes.retain(|&runtime| runtime == RuntimeKind::TensormapAndRingbuffer);

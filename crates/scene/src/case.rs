@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, DeviceError, LibraryFiles, Platform,
-    ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError, programs_in_tree,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Communicator, DeviceError,
+    LibraryFiles, Platform, ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError,
+    programs_in_tree,
 };
 
 use crate::build::BuiltScene;
@@ -13,6 +14,7 @@ use crate::compare::Mismatch;
 use crate::data::Data;
 use crate::diagnostics;
 use crate::random::Random;
+use crate::ranks::{MakeWorker, Seat, run_ranks};
 
 type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
 
@@ -23,6 +25,7 @@ pub struct Case {
     script: Arc<Script>,
     rings: RingOptions,
     simulated_only: Option<&'static str>,
+    ranks: u32,
 }
 
 impl Case {
@@ -32,7 +35,7 @@ impl Case {
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
         let rings = RingOptions::default();
-        Self { name: name.into(), script: Arc::new(script), rings, simulated_only: None }
+        Self { name: name.into(), script: Arc::new(script), rings, simulated_only: None, ranks: 1 }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -68,6 +71,20 @@ impl Case {
             Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
             _ => Ok(()),
         }
+    }
+
+    /// The case as a job of that many ranks: each does what the case says on a worker of its own, at the same time, with a
+    /// communicator to reach the others by, see [`Stage::comm`].
+    #[must_use]
+    pub fn ranks(mut self, ranks: u32) -> Self {
+        self.ranks = ranks;
+        self
+    }
+
+    /// Its ranks; 1 unless it is a job of several.
+    #[must_use]
+    pub fn rank_count(&self) -> u32 {
+        self.ranks
     }
 
     /// The rings that it wants.
@@ -124,6 +141,16 @@ pub enum CaseError {
         /// Why it failed.
         source: Box<CaseError>,
     },
+    /// A rank of several failed, before the others did.
+    #[error("rank {rank}: {source}")]
+    Rank {
+        /// Which.
+        rank: u32,
+        /// Whether something of any rank may still run.
+        still_running: bool,
+        /// Why it failed.
+        source: Box<CaseError>,
+    },
     /// The worker refused or failed.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -135,6 +162,7 @@ impl CaseError {
     pub fn may_still_run(&self) -> bool {
         match self {
             Self::LeftRunning { .. } => true,
+            Self::Rank { still_running, .. } => *still_running,
             Self::NotReleased(report) => report.device.abandoned_threads > 0,
             _ => false,
         }
@@ -145,15 +173,26 @@ impl CaseError {
     /// ([`Case::simulated_only`]).
     #[must_use]
     pub fn lacks(&self) -> Option<String> {
-        match self {
+        match self.of_rank() {
             Self::Worker(WorkerError::LinkedOnly { .. }) => {
                 Some("it needs a worker that is linked in".to_owned())
             }
             Self::SimulatedOnly { why } => Some((*why).to_owned()),
             Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
-                what, ..
-            }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
+                what,
+                device,
+            }))) => Some(format!("{device} does not have {what}")),
             _ => None,
+        }
+    }
+}
+
+impl CaseError {
+    /// Why the first of several ranks failed, or what is known of a case of one.
+    pub(crate) fn of_rank(&self) -> &Self {
+        match self {
+            Self::Rank { source, .. } => source.of_rank(),
+            other => other,
         }
     }
 }
@@ -188,6 +227,16 @@ pub struct CaseReport {
     pub device_wall: Duration,
 }
 
+impl CaseReport {
+    /// Adds what another rank did at the same time.
+    pub(crate) fn add_rank(&mut self, rank: &Self) {
+        self.runs += rank.runs;
+        self.tasks += rank.tasks;
+        self.host_wall = self.host_wall.max(rank.host_wall);
+        self.device_wall = self.device_wall.max(rank.device_wall);
+    }
+}
+
 /// What a case is run with, apart from its scene.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -200,7 +249,11 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The device id; 0 unless set.
+    pub(crate) fn device_id(&self) -> u32 {
+        self.device
+    }
+
+    /// The device id, of the first rank if there are several; 0 unless set.
     pub fn device(mut self, id: u32) -> Self {
         self.device = id;
         self
@@ -241,6 +294,7 @@ pub struct Stage<'a> {
     case: &'a str,
     seed: u64,
     diagnostics: Option<&'a Path>,
+    comm: Option<&'a Communicator>,
     report: CaseReport,
 }
 
@@ -249,6 +303,14 @@ impl<'a> Stage<'a> {
     #[must_use]
     pub fn worker(&self) -> &'a ChipWorker {
         self.worker
+    }
+
+    /// This rank's link to the others.
+    ///
+    /// # Errors
+    /// [`CaseError::Check`] in a case of one rank.
+    pub fn comm(&self) -> Result<&'a Communicator, CaseError> {
+        self.comm.ok_or_else(|| CaseError::Check("a case of one rank has nobody to talk to".to_owned()))
     }
 
     /// Numbers to make arguments of: for each case, seed and `stream` a sequence of its own.
@@ -346,7 +408,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs a case on a worker, whatever its rings, with arguments of a seed.
+/// Runs a case of one rank on a worker, whatever its rings, with arguments of a seed.
 ///
 /// # Errors
 /// Why it failed. That includes a case which ends well but leaves memory or a callable behind.
@@ -356,26 +418,33 @@ pub fn run_case(
     case: &Case,
     seed: u64,
 ) -> Result<CaseReport, CaseError> {
-    perform(worker, scene, case, &Setup::default().seed(seed))
+    play(worker, scene, case, &Setup::default().seed(seed), None)
 }
 
-fn perform(
+fn play(
     worker: &ChipWorker,
     scene: &BuiltScene,
     case: &Case,
     setup: &Setup,
+    seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
     let before = worker.report();
+    let comm = seat.map(|seat| worker.join(seat.rank, seat.ranks, seat.path)).transpose()?;
+    let of_rank =
+        |folder: &PathBuf| seat.map_or(folder.clone(), |seat| folder.join(format!("rank{}", seat.rank)));
+    let diagnostics = setup.diagnostics.as_ref().map(of_rank);
     let mut stage = Stage {
         worker,
         scene,
         case: case.name(),
         seed: setup.seed,
-        diagnostics: setup.diagnostics.as_deref(),
+        diagnostics: diagnostics.as_deref(),
+        comm: comm.as_ref(),
         report: CaseReport::default(),
     };
     (case.script)(&mut stage)?;
     let report = stage.report;
+    comm.map(Communicator::close).transpose()?;
     let after = worker.report();
     if held(&before) != held(&after) {
         return Err(CaseError::Left { before: Box::new(before), after: Box::new(after) });
@@ -408,8 +477,8 @@ pub fn run_in_tree(
         companions =
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
-    let worker = ChipWorker::load_as(&files.library, &companions, platform, runtime, setup.device)?;
-    run_and_close(worker, scene, case, setup)
+    let load = |device| ChipWorker::load_as(&files.library, &companions, platform, runtime, device);
+    run_on(scene, case, setup, &load)
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
@@ -417,26 +486,49 @@ pub fn run_in_tree(
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
+    case.check(scene.platform())?;
+    run_on(scene, case, setup, &|device| linked_worker(scene, case, setup, device))
+}
+
+/// A worker for a case, with rings as it wants them.
+pub(crate) fn linked_worker(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    device: u32,
+) -> Result<ChipWorker, WorkerError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
-    case.check(platform)?;
     let mut worker =
-        ChipWorker::builder().platform(platform).runtime(runtime).device(setup.device).rings(case.rings);
+        ChipWorker::builder().platform(platform).runtime(runtime).device(device).rings(case.rings);
     if let Some(tree) = setup.programs.as_ref().filter(|_| !platform.is_simulated()) {
         worker = worker.programs(programs_in_tree(tree, platform, runtime)?);
     }
     if let Some(limit) = setup.watchdog {
-        worker = worker.watchdog(Some(limit));
+        worker = worker.watchdog(Some(limit)).comm_limit(limit);
     }
-    run_and_close(worker.build()?, scene, case, setup)
+    worker.build()
 }
 
-fn run_and_close(
+fn run_on(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    make: &MakeWorker<'_>,
+) -> Result<CaseReport, CaseError> {
+    if case.ranks > 1 {
+        return run_ranks(scene, case, setup, make);
+    }
+    run_and_close(make(setup.device)?, scene, case, setup, None)
+}
+
+pub(crate) fn run_and_close(
     worker: ChipWorker,
     scene: &BuiltScene,
     case: &Case,
     setup: &Setup,
+    seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
-    let result = perform(&worker, scene, case, setup);
+    let result = play(&worker, scene, case, setup, seat);
     let running = worker.report().device.abandoned_threads > 0;
     let report = match result {
         Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),
@@ -448,7 +540,7 @@ fn run_and_close(
 
 /// What a case has to give back. Threads and arenas, for two, stay; allocations are counted, as arenas take more
 /// bytes than they say.
-fn held(report: &ResourceReport) -> [usize; 7] {
+fn held(report: &ResourceReport) -> [usize; 9] {
     let arenas = [report.arenas.gm_heap, report.arenas.gm_sm, report.arenas.runtime_arena];
     [
         report.allocations - arenas.iter().filter(|&&bytes| bytes > 0).count(),
@@ -458,5 +550,7 @@ fn held(report: &ResourceReport) -> [usize; 7] {
         report.orchestrations,
         report.runs,
         report.deferred_errors,
+        report.communicators,
+        report.windows,
     ]
 }

@@ -52,6 +52,7 @@ mod data;
 mod describe;
 mod diagnostics;
 mod random;
+mod ranks;
 mod smallest;
 
 pub use build::{BuildError, BuiltScene, Objects, Sources, compile};
@@ -60,4 +61,5 @@ pub use compare::{Mismatch, Tolerance, WrongValue};
 pub use data::{Data, Value};
 pub use describe::{Code, Graph, Kernel, Program, Scene};
 pub use random::{Random, mix};
+pub use ranks::run_as_rank;
 pub use smallest::{RingSizes, run_with_smallest_rings};

@@ -59,7 +59,7 @@ impl RingSizes {
     fn larger(self, error: &CaseError, most: Self) -> Self {
         let window = (self.task_window * 2).min(most.task_window);
         let heap = (self.heap * 2).min(most.heap);
-        match error {
+        match error.of_rank() {
             CaseError::Worker(WorkerError::Runner(RunnerError::Variant(VariantError::Status {
                 code,
                 ..

@@ -1,11 +1,13 @@
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use device_runner::{
-    DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
+    CommRank, DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
     KernelSource, Launch,
 };
 
+use crate::comm::{Jobs, SimRank};
 use crate::engine::Engine;
 use crate::kernels::KernelStore;
 use crate::memory::AddressSpace;
@@ -17,6 +19,7 @@ pub struct SimDevice {
     id: u32,
     options: SimOptions,
     space: Arc<AddressSpace>,
+    jobs: Arc<Jobs>,
     kernels: KernelStore,
     engine: Arc<Engine>,
 }
@@ -44,8 +47,9 @@ impl SimDevice {
         }
         let space = Arc::new(AddressSpace::new(options.memory_capacity));
         let permits = options.permits.unwrap_or_else(crate::spin::cpus);
-        let engine = Engine::new(Arc::clone(&space), permits);
-        Ok(Self { id, options, space, kernels: KernelStore::default(), engine })
+        let jobs = Arc::new(Jobs::default());
+        let engine = Engine::new(Arc::clone(&space), Arc::clone(&jobs), permits);
+        Ok(Self { id, options, space, jobs, kernels: KernelStore::default(), engine })
     }
 }
 
@@ -90,6 +94,14 @@ impl Device for SimDevice {
         let serial = self.engine.launch(launch, kernels?)?;
         let monitor = Monitor::new(Arc::clone(&self.engine), serial, self.options.watchdog);
         Ok(Box::new(SimRun { monitor, ended: false }))
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        let mut options = rendezvous::Options::default();
+        if let Some(limit) = self.options.comm_limit {
+            options = options.limit(limit);
+        }
+        Ok(Box::new(SimRank::join(&self.space, &self.jobs, options, rank, ranks, path)?))
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

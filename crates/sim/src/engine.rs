@@ -6,6 +6,7 @@ use std::time::Duration;
 use device_runner::{DeviceError, DeviceTime, Launch, Stall};
 
 use crate::carrier;
+use crate::comm::Jobs;
 use crate::cores::CoreTable;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
@@ -34,6 +35,7 @@ pub(crate) struct Engine {
     /// Serial of the last run that ended, for clients that look for it without the lock.
     last_ended: AtomicU64,
     space: Arc<AddressSpace>,
+    jobs: Arc<Jobs>,
     permits: usize,
 }
 
@@ -72,7 +74,7 @@ const KEPT_CARRIERS: usize = 3;
 const SLOW_KERNEL: Duration = Duration::from_micros(10);
 
 impl Engine {
-    pub(crate) fn new(space: Arc<AddressSpace>, permits: usize) -> Arc<Self> {
+    pub(crate) fn new(space: Arc<AddressSpace>, jobs: Arc<Jobs>, permits: usize) -> Arc<Self> {
         let state = State {
             run: None,
             next_serial: 1,
@@ -95,6 +97,7 @@ impl Engine {
             launches: AtomicU64::new(0),
             last_ended: AtomicU64::new(0),
             space,
+            jobs,
             permits: permits.max(1),
         })
     }
@@ -105,6 +108,11 @@ impl Engine {
 
     pub(crate) fn space(&self) -> &Arc<AddressSpace> {
         &self.space
+    }
+
+    /// The jobs that the device is in.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Starts a launch; its serial.

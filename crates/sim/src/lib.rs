@@ -19,9 +19,11 @@
 //! whatever the number of CPUs here.
 //!
 //! Nothing hangs: a graph that cannot go on ends at once, kernels that wait for each other for ever end as
-//! a deadlock, and a kernel that never returns is given up after the watchdog's limit.
+//! a deadlock, and a kernel that never returns is given up after the watchdog's limit. On a device that is a rank of a
+//! job, kernels may wait for those of other ranks for as long; if such a rank has ended, no longer than half a second.
 
 mod carrier;
+mod comm;
 mod cores;
 mod device;
 mod engine;

@@ -83,6 +83,8 @@ pub(crate) struct AddressSpace {
 #[derive(Debug, Default)]
 struct State {
     live: BTreeMap<u64, Allocation>,
+    /// Windows of ranks: bytes by address. They are memory of the job, not of this device.
+    windows: BTreeMap<u64, u64>,
     bytes: u64,
     /// Newest last; only to tell "freed" from "never allocated" in messages.
     freed: VecDeque<(u64, u64)>,
@@ -171,13 +173,27 @@ impl AddressSpace {
         let Some(allocation) = state.live.remove(&ptr.addr()) else {
             return Err(state.explain("free", ptr, 0));
         };
-        state.retire(ptr.addr(), allocation, self.loose_kernels.load(Ordering::Acquire) > 0);
+        state.retire(ptr.addr(), allocation, self.has_loose_kernels());
         Ok(())
+    }
+
+    /// Takes a window of a rank for memory of this device, until [`disown`](Self::disown).
+    pub(crate) fn adopt(&self, address: u64, bytes: u64) {
+        self.write().windows.insert(address, bytes);
+    }
+
+    pub(crate) fn disown(&self, address: u64) {
+        self.write().windows.remove(&address);
+    }
+
+    /// Whether kernels that were given up may still run.
+    pub(crate) fn has_loose_kernels(&self) -> bool {
+        self.loose_kernels.load(Ordering::Acquire) > 0
     }
 
     pub(crate) fn free_all(&self) {
         let mut state = self.write();
-        let keep = self.loose_kernels.load(Ordering::Acquire) > 0;
+        let keep = self.has_loose_kernels();
         for (address, allocation) in std::mem::take(&mut state.live) {
             state.retire(address, allocation, keep);
         }
@@ -223,7 +239,16 @@ impl State {
             let end = start.checked_add(len)?;
             (end <= allocation.size).then(|| allocation.block.as_ptr().wrapping_add(start))
         });
+        let found = found.or_else(|| self.resolve_window(ptr, len));
         found.ok_or_else(|| self.explain(operation, ptr, len))
+    }
+
+    /// The host address of a range inside one window.
+    fn resolve_window(&self, ptr: DevPtr, len: usize) -> Option<*mut u8> {
+        let (&base, &bytes) = self.windows.range(..=ptr.addr()).next_back()?;
+        let end = (ptr.addr() - base).checked_add(len as u64)?;
+        let address = usize::try_from(ptr.addr()).ok()?;
+        (end <= bytes).then(|| std::ptr::with_exposed_provenance_mut(address))
     }
 
     fn explain(&self, operation: &'static str, ptr: DevPtr, len: usize) -> DeviceError {
@@ -238,6 +263,11 @@ impl State {
                 return format!("the allocation at {base:#x} has {size} bytes");
             }
         }
+        if let Some((base, size)) = self.windows.range(..=address).next_back()
+            && address - base < *size
+        {
+            return format!("the window at {base:#x} has {size} bytes");
+        }
         let freed =
             self.freed.iter().rev().find(|&&(base, size)| (base..base + size.max(1)).contains(&address));
         match freed {
@@ -251,7 +281,7 @@ impl GlobalMemory for AddressSpace {
     fn copy_to_device(&self, to: DevPtr, from: &[u8]) -> Result<(), DeviceError> {
         let state = self.read();
         let target = state.resolve("copy to device", to, from.len())?;
-        // SAFETY: `resolve` has checked that the range is inside one live allocation, which cannot be freed
+        // SAFETY: `resolve` has checked that the range is inside one live allocation or window, which cannot go
         // while the lock is held. Kernels may access the bytes at the same time, as on a chip.
         unsafe { std::ptr::copy(from.as_ptr(), target, from.len()) };
         Ok(())

@@ -22,6 +22,9 @@ const SPINNING_AFTER: Duration = Duration::from_millis(5);
 /// Kernels that all wait for another thread, unchanged for this long, will wait for ever.
 const DEADLOCK_AFTER: Duration = Duration::from_millis(250);
 
+/// For this long no task may end once a rank of the job has: kernels that wait for it will wait for ever.
+const LOST_AFTER: Duration = Duration::from_millis(500);
+
 /// How a run ended: its program and end time, or why it was stopped.
 pub(crate) type Ending = Result<(Box<dyn DeviceProgram>, DeviceTime), DeviceError>;
 
@@ -125,9 +128,12 @@ impl Monitor {
         let stuck_for = now.duration_since(self.since);
         if let Some(limit) = self.watchdog.filter(|&limit| stuck_for >= limit) {
             self.end_overdue(state, limit);
+        } else if let Some(ranks) = (stuck_for >= LOST_AFTER).then(|| self.engine.jobs().lost()).flatten() {
+            self.end_lost(state, ranks);
         } else if state.has_startable() {
             self.rescue(state, now);
-        } else if state.is_running() {
+        } else if state.is_running() && !self.engine.jobs().any() {
+            // Kernels of other ranks could end the wait of ours.
             self.look_for_deadlock(state, now);
         }
     }
@@ -144,6 +150,17 @@ impl Monitor {
             state.stop(self.serial, DeviceError::Stalled(Box::new(stall)));
             self.engine.settle(state);
         }
+    }
+
+    /// Others of the job are gone, and so is what they would have written.
+    fn end_lost(&mut self, state: &mut State, ranks: String) {
+        let error = DeviceError::RanksLost { ranks, stall: Box::new(state.stall()) };
+        if state.is_running() {
+            return self.give_up(state, error);
+        }
+        state.stop(self.serial, error);
+        self.engine.end_wait(state);
+        self.engine.settle(state);
     }
 
     /// Admits more kernels if those that run seem to wait: at once when all of their threads sleep, later when

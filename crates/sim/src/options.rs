@@ -8,6 +8,8 @@ pub struct SimOptions {
     pub watchdog: Option<Duration>,
     /// Kernels that run at once while none of them is blocked. `None` takes the CPUs of the process.
     pub permits: Option<usize>,
+    /// How long this device waits for other ranks of a job. `None` takes the limit of `rendezvous`, two minutes.
+    pub comm_limit: Option<Duration>,
     /// Bytes of device memory.
     pub memory_capacity: u64,
 }
@@ -17,6 +19,7 @@ impl Default for SimOptions {
         Self {
             watchdog: Some(Duration::from_secs(60)),
             permits: None,
+            comm_limit: None,
             // That of the smaller chip; pages that are never touched cost nothing here.
             memory_capacity: 64 << 30,
         }

@@ -26,6 +26,7 @@ mod blob;
 mod call_config;
 mod callable;
 mod chip_args;
+mod comm_context;
 mod dtype;
 mod error;
 mod handshake;
@@ -45,6 +46,7 @@ pub use callable::{
     ChipCallableHeader, ChipChild, CoreCallable, CoreCallableHeader, CoreCallableView,
 };
 pub use chip_args::ChipStorageTaskArgs;
+pub use comm_context::{COMM_MAX_RANKS, CommContext};
 pub use dtype::{ArgDirection, CoreType, DataType, TensorArgType};
 pub use error::{BlobError, CallConfigError, CallableError, TaskArgsError, TensorError};
 pub use handshake::Handshake;

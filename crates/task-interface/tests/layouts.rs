@@ -13,9 +13,9 @@ use task_interface::trb::{
     SubtaskSlot, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo, TensorRef, TrbErrorCode,
 };
 use task_interface::{
-    ArgDirection, CallConfig, ChipCallableHeader, ChipStorageTaskArgs, ContinuousTensor, CoreCallableHeader,
-    CoreType, DataType, HostApi, OrchestrationRuntime, OrchestrationRuntimeOps, PtoRunTiming, TaskArgsView,
-    TensorAllocationInfo, TensorArgType, TensorInfo,
+    ArgDirection, CallConfig, ChipCallableHeader, ChipStorageTaskArgs, CommContext, ContinuousTensor,
+    CoreCallableHeader, CoreType, DataType, HostApi, OrchestrationRuntime, OrchestrationRuntimeOps,
+    PtoRunTiming, TaskArgsView, TensorAllocationInfo, TensorArgType, TensorInfo,
 };
 
 const ARCHS: [&str; 2] = ["a2a3", "a5"];
@@ -53,6 +53,7 @@ fn layouts() -> Vec<Layout> {
         "CallConfig" => CallConfig { block_dim, aicpu_thread_num, enable_l2_swimlane, enable_dump_tensor, enable_pmu, enable_dep_gen, enable_scope_stats, output_prefix }
         "ChipCallable" => ChipCallableHeader { signature, sig_count, binary_size, func_name, func_name_len, child_func_ids, child_offsets, child_count, config_name, config_name_len, storage }
         "ChipStorageTaskArgs" => ChipStorageTaskArgs { tensors, scalars, tensor_count, scalar_count }
+        "CommContext" => CommContext { work_space, work_space_size, rank_id, rank_num, win_size, windows_in, windows_out }
         "ContinuousTensor" => ContinuousTensor { data, shapes, ndims, dtype, child_memory }
         "CoreCallable" => CoreCallableHeader { signature, sig_count, binary_size, resolved_addr, storage }
         "HostApi" => HostApi { device_malloc, device_free, copy_to_device, copy_from_device, setup_static_arena, acquire_pooled_gm_heap, acquire_pooled_gm_sm, acquire_pooled_runtime_arena, upload_chip_callable_buffer }
@@ -109,8 +110,15 @@ fn number(value: &Value, key: &str) -> usize {
     usize::try_from(number).unwrap()
 }
 
-/// Names that the spec gives to a field on one chip only, or to the same field twice.
-const FIELD_ALIASES: [(&str, &str); 4] = [
+/// Names that the spec gives to a field on one chip only, to the same field twice, or in another style.
+const FIELD_ALIASES: [(&str, &str); 11] = [
+    ("workSpace", "work_space"),
+    ("workSpaceSize", "work_space_size"),
+    ("rankId", "rank_id"),
+    ("rankNum", "rank_num"),
+    ("winSize", "win_size"),
+    ("windowsIn", "windows_in"),
+    ("windowsOut", "windows_out"),
     ("s_block_idx", "block_idx"),
     ("s_block_num", "block_num"),
     ("core_num", "block_num"),

@@ -1,16 +1,17 @@
 //! The cases. Each takes a place of its own and must leave nothing there.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chip_worker::{
-    CallConfig, ChipCallable, ChipWorker, CoreCallable, DataType, DevPtr, DeviceError, RunnerError,
-    RuntimeKind, VariantError, WorkerError,
+    Args, CallConfig, ChipCallable, ChipWorker, Communicator, CoreCallable, DataType, DevPtr, DeviceError,
+    RunnerError, RuntimeKind, VariantError, WorkerError,
 };
 use device_runner::ArenaSizes;
 
 use crate::backend::Backend;
 use crate::common::config;
-use crate::programs::{Ask, Call, other_steps, steps};
+use crate::programs::{Ask, Call, meeting, other_steps, steps};
 
 /// A name and what it does.
 type Case = (&'static str, fn(&Backend));
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[Case] = &[
     ("dropped_phases", dropped_phases),
     ("threads_share_a_worker", threads_share_a_worker),
     ("workers_side_by_side", workers_side_by_side),
+    ("ranks_of_a_job", ranks_of_a_job),
 ];
 
 fn life_cycle(backend: &Backend) {
@@ -277,7 +279,7 @@ fn device_memory(backend: &Backend) {
         let run = |elements: u32| {
             let mut output = vec![0i64; elements as usize];
             let shape = [elements];
-            let args = chip_worker::Args::new()
+            let args = Args::new()
                 .device(memory, &shape, DataType::Int64)
                 .unwrap()
                 .output(&mut output, &shape)
@@ -385,4 +387,61 @@ fn workers_side_by_side(backend: &Backend) {
             });
         }
     });
+}
+
+fn ranks_of_a_job(backend: &Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rootinfo");
+    // There are only so many devices: ranks that wait for each other must not wait for one as well.
+    static TAKING: Mutex<()> = Mutex::new(());
+    let taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let places = [(); 3].map(|()| backend.place());
+    drop(taking);
+    std::thread::scope(|scope| {
+        for (rank, place) in (0..).zip(places) {
+            let path = &path;
+            scope.spawn(move || {
+                let worker = place.builder().comm_limit(Duration::from_secs(60)).build().unwrap();
+                match worker.join(rank, 3, path) {
+                    Ok(comm) => live_as_rank(backend, &worker, &comm),
+                    Err(error) => {
+                        // Of all chips and devices, this one cannot.
+                        assert_eq!(backend.platform.name(), "a5");
+                        assert!(error.to_string().contains("not supported on a5"), "{error}");
+                    }
+                }
+                place.close(worker);
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(rendezvous::names(&path).unwrap(), Vec::<String>::new());
+}
+
+fn live_as_rank(backend: &Backend, worker: &ChipWorker, comm: &Communicator) {
+    let context = comm.alloc_windows(4096).unwrap();
+    let second = |rank| comm.window(rank).unwrap().checked_add(8).unwrap();
+    worker.copy_to(second(comm.rank()), &[10 + u8::try_from(comm.rank()).unwrap()]).unwrap();
+    comm.barrier().unwrap();
+    for rank in 0..3u8 {
+        let mut byte = [0];
+        worker.copy_from(&mut byte, second(u32::from(rank))).unwrap();
+        assert_eq!(byte, [10 + rank]);
+    }
+    assert!(worker.copy_to(comm.local_window().unwrap(), &[0; 4097]).is_err());
+
+    let domain = comm.alloc_domain(1, &[2, 0, 1], [1, 2, 0][comm.rank() as usize], 64).unwrap();
+    let derived = comm.derive_context(&[comm.rank()], 0, 4032, 64).unwrap();
+    if backend.runtime == RuntimeKind::HostBuildGraph {
+        let handle = worker.register(&meeting()).unwrap();
+        for (context, ranks) in [(context, 3), (domain.context, 3), (derived, 1)] {
+            let args = Args::new().scalar(context.addr()).unwrap().scalar(ranks).unwrap();
+            worker.run(&handle, &args, &config(1, 3)).unwrap();
+        }
+    }
+    comm.barrier().unwrap();
+    comm.release_domain(1, 3, [1, 2, 0][comm.rank() as usize]).unwrap();
+    assert!(worker.copy_to(domain.window, &[0]).is_err(), "the windows are gone");
+    let report = worker.report();
+    assert_eq!((report.communicators, report.windows), (1, 1));
 }

@@ -41,6 +41,21 @@ pub(crate) fn other_steps(runtime: RuntimeKind) -> ChipCallable {
     }
 }
 
+/// One task, whose kernel counts up the first word of all windows and waits until its own has as many as there are ranks.
+/// Scalars: the context of the ranks, how many there are.
+pub(crate) fn meeting() -> ChipCallable {
+    // The context by words: ranks in the third, windows from the fifth on.
+    let body = r"
+        auto *context = reinterpret_cast<uint64_t *>(args[0]);
+        const uint64_t own = context[2] & 0xffffffff, count = context[2] >> 32;
+        if (count != static_cast<uint64_t>(args[1])) return;
+        auto word = [=](uint64_t rank) { return reinterpret_cast<uint64_t *>(context[4 + rank]); };
+        for (uint64_t rank = 0; rank < count; ++rank) __atomic_fetch_add(word(rank), 1, __ATOMIC_RELEASE);
+        while (__atomic_load_n(word(own), __ATOMIC_ACQUIRE) < count) {}";
+    let graph = "uint64_t slots[2] = {args.scalar(0), args.scalar(1)}; add_task(rt, slots, 2, 0, CoreType::AIV); return 0;";
+    callable(graph, &[(0, kernel(CoreType::Aiv, body))])
+}
+
 const THROWS: &str = r#"throw std::runtime_error("thrown by a kernel");"#;
 
 fn hbg(edition: u32) -> ChipCallable {

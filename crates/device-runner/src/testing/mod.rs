@@ -4,6 +4,7 @@
 mod contract;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use task_interface::{CoreType, RUNTIME_MAX_ARGS};
 
 use crate::arch::{CoreId, Topology};
+use crate::comm::CommRank;
 use crate::dev_ptr::DevPtr;
 use crate::device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
 use crate::diagnostics::{MAX_COUNTERS, PmuSample, Recorder, TaskRun};
@@ -430,6 +432,11 @@ impl Device for FaultyDevice {
         }
         let run = self.inner.launch(launch)?;
         Ok(Box::new(FaultyRun { run: Some(run), failed: None, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        self.shared.enter("join")?;
+        self.inner.join(rank, ranks, path)
     }
 
     fn recover(&self) -> Result<(), DeviceError> {

@@ -227,20 +227,7 @@ size_t get_host_dlopen_count(void *ctx) {
     return count;
 }
 
-int ensure_acl_ready_ctx(void *ctx, int device) { return ctx && device >= 0 ? 0 : -1; }
-void *create_comm_stream_ctx(void *ctx) { return (void)ctx, NULL; }
-int destroy_comm_stream_ctx(void *ctx, void *stream) { return (void)ctx, (void)stream, 0; }
-void *comm_init(int rank, int nranks, void *stream, const char *path) {
-    return (void)rank, (void)nranks, (void)stream, (void)path, NULL;
-}
-int comm_alloc_windows(void *handle, size_t size, uint64_t *out) { return (void)handle, (void)size, (void)out, -1; }
-int comm_get_local_window_base(void *handle, uint64_t *out) { return (void)handle, (void)out, -1; }
-int comm_get_window_size(void *handle, size_t *out) { return (void)handle, (void)out, -1; }
-int comm_derive_context(void *handle) { return (void)handle, -1; }
-int comm_alloc_domain_windows(void *handle) { return (void)handle, -1; }
-int comm_release_domain_windows(void *handle) { return (void)handle, -1; }
-int comm_barrier(void *handle) { return (void)handle, -1; }
-int comm_destroy(void *handle) { return (void)handle, -1; }
+#include "comm.h"
 
 #ifdef PLATFORM
 const char *get_platform(void) { return PLATFORM; }
@@ -258,8 +245,8 @@ int simpler_rs_last_error(void *ctx, char *text, size_t capacity, size_t *length
 }
 
 int simpler_rs_resource_report(void *ctx, uint64_t *out) {
-    if (out[0] != 136) return -1;
-    memset(out + 1, 0, 128);
+    if (out[0] != 152) return -1;
+    memset(out + 1, 0, 144);
     out[1] = (uint64_t)contexts;
     out[2] = allocations;
     if (ctx) out[7] = get_host_dlopen_count(ctx);

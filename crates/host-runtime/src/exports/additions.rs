@@ -136,6 +136,8 @@ fn add(sum: ContextReport, one: ResourceReport) -> ContextReport {
         device_kernels: sum.device_kernels + one.device.kernels as u64,
         threads: sum.threads + one.device.threads as u64,
         abandoned_threads: sum.abandoned_threads + one.device.abandoned_threads as u64,
+        communicators: sum.communicators + one.communicators as u64,
+        windows: sum.windows + one.windows as u64,
     }
 }
 

@@ -8,7 +8,7 @@
 static_assert(std::is_same_v<decltype(&create_device_context), void *(*)()>);
 static_assert(sizeof(simpler_tensor) == 40 && sizeof(simpler_task_args) == 6152 && sizeof(PtoRunTiming) == 16);
 static_assert(sizeof(simpler_chip_callable) == 8852 && sizeof(simpler_core_callable) == 80);
-static_assert(sizeof(simpler_rs_report) == 136 && sizeof(simpler_rs_run) == 48 && sizeof(simpler_host_api) == 72);
+static_assert(sizeof(simpler_rs_report) == 152 && sizeof(simpler_rs_run) == 48 && sizeof(simpler_host_api) == 72);
 
 int main(int argc, char **argv) {
     CHECK_EQ(argc, 3);

@@ -223,7 +223,8 @@ static inline uint64_t held(const struct api *api, void *ctx) {
     CHECK_EQ(api->simpler_rs_resource_report(ctx, &report), 0);
     return report.allocations + report.bytes + report.gm_heap + report.gm_sm + report.runtime_arena + report.callables +
         report.kernels + report.images + report.orchestrations + report.runs + report.deferred_errors +
-        report.device_allocations + report.device_kernels + report.threads + report.abandoned_threads;
+        report.device_allocations + report.device_kernels + report.threads + report.abandoned_threads +
+        report.communicators + report.windows;
 }
 
 static inline uint64_t contexts(const struct api *api) {

@@ -319,8 +319,18 @@ static void communication(void) {
     uint64_t number = 0;
     uint32_t rank = 0;
     size_t size = 0;
-    CHECK(api.comm_init(0, 1, NULL, "/tmp/somewhere") == NULL);
-    check_error(&api, NULL, SIMPLER_RS_ERROR_UNSUPPORTED, "communication");
+    int i;
+    const struct { int rank, ranks; const char *path, *text; } wrong[] = {
+        {0, 1, NULL, "rootinfo_path is null"}, {-1, 2, "/tmp/somewhere", "rank -1 is negative"},
+        {0, -2, "/tmp/somewhere", "nranks -2 is negative"}, {2, 2, "/tmp/somewhere", "rank 2 of 2 does not exist"},
+        {0, 0, "/tmp/somewhere", "rank 0 of 0 does not exist"}, {0, 65, "/tmp/somewhere", "1 to 64 ranks"},
+    };
+    for (i = 0; i < (int)(sizeof(wrong) / sizeof(wrong[0])); i++) {
+        CHECK(api.comm_init(wrong[i].rank, wrong[i].ranks, NULL, wrong[i].path) == NULL);
+        check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_ARGUMENT, wrong[i].text);
+    }
+    CHECK(api.comm_init(0, 1, (void *)&number, "/tmp/somewhere") == NULL);
+    check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_HANDLE, "not a stream of this library");
     CHECK_EQ(api.comm_alloc_windows(NULL, 8, &number), -1);
     CHECK_EQ(api.comm_get_local_window_base(NULL, &number), -1);
     CHECK_EQ(api.comm_get_window_size(NULL, &size), -1);
@@ -329,6 +339,9 @@ static void communication(void) {
     CHECK_EQ(api.comm_release_domain_windows(NULL, 1, 1, 0), -1);
     CHECK_EQ(api.comm_barrier(NULL), -1);
     CHECK_EQ(api.comm_destroy(NULL), -1);
+    check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_HANDLE, "the communicator is null");
+    CHECK_EQ(api.comm_barrier((void *)&number), -1);
+    check_error(&api, NULL, SIMPLER_RS_ERROR_INVALID_HANDLE, "not a communicator of this library");
 }
 
 static void additions(void *ctx) {

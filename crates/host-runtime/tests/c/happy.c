@@ -93,7 +93,10 @@ int main(int argc, char **argv) {
     CHECK_EQ(api.simpler_init(ctx, 2, aicpu.bytes, aicpu.size, aicore.bytes, aicore.size, NULL, 0), 0);
     free(aicpu.bytes), free(aicore.bytes);
     CHECK_EQ(api.ensure_acl_ready_ctx(ctx, 2), 0);
-    CHECK(api.create_comm_stream_ctx(ctx) == NULL);
+    void *stream = api.create_comm_stream_ctx(ctx);
+    CHECK(stream != NULL);
+    CHECK_EQ(api.destroy_comm_stream_ctx(ctx, stream), 0);
+    CHECK_EQ(api.destroy_comm_stream_ctx(ctx, stream), -1);
     CHECK_EQ(api.destroy_comm_stream_ctx(ctx, NULL), 0);
     memory(&api, ctx);
     callables(&api, ctx, &image);

@@ -1,0 +1,108 @@
+//! Cases of several ranks: a worker for each, in threads of this process or with the others in other processes.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use chip_worker::{ChipWorker, Launch, WorkerError};
+
+use crate::build::BuiltScene;
+use crate::case::{Case, CaseError, CaseReport, Setup, linked_worker, run_and_close};
+
+/// A rank's place in the job of a case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat<'a> {
+    pub(crate) rank: u32,
+    pub(crate) ranks: u32,
+    /// Where they meet.
+    pub(crate) path: &'a Path,
+}
+
+/// Makes a worker with a device id.
+pub(crate) type MakeWorker<'a> = dyn Fn(u32) -> Result<ChipWorker, WorkerError> + Sync + 'a;
+
+/// As much as the main thread of a program has: scenes calculate golden results on it.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Runs all ranks of a case, as threads. Sums of what they did; times are those of the slowest.
+pub(crate) fn run_ranks(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    make: &MakeWorker<'_>,
+) -> Result<CaseReport, CaseError> {
+    let (ranks, path) = (case.rank_count(), place_of_threads());
+    // Others fail because of the first one, and may do so in many ways.
+    let first = Mutex::new(None);
+    let run = |rank| {
+        let seat = Seat { rank, ranks, path: &path };
+        let worker = make(setup.device_id().wrapping_add(rank));
+        let result = worker
+            .map_err(CaseError::from)
+            .and_then(|worker| run_and_close(worker, scene, case, setup, Some(seat)));
+        if result.is_err() {
+            first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(rank);
+        }
+        result
+    };
+    let results: Vec<Result<CaseReport, CaseError>> = thread::scope(|scope| {
+        let run = &run;
+        let started: Vec<_> = (0..ranks)
+            .map(|rank| {
+                let thread = thread::Builder::new().name(format!("rank{rank}")).stack_size(STACK_BYTES);
+                thread.spawn_scoped(scope, move || run(rank))
+            })
+            .collect();
+        let ended = started.into_iter().map(|thread| match thread.map(thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(CaseError::Check("the case panicked".to_owned())),
+            Err(error) => Err(CaseError::Check(format!("no thread for a rank: {error}"))),
+        });
+        ended.collect()
+    });
+    let still_running = results.iter().any(|result| result.as_ref().is_err_and(CaseError::may_still_run));
+    let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut sum = CaseReport::default();
+    let mut failed = None;
+    for (rank, result) in (0..).zip(results) {
+        match result {
+            Ok(report) => sum.add_rank(&report),
+            Err(error) if failed.is_none() || first == Some(rank) => failed = Some((rank, error)),
+            Err(_) => {}
+        }
+    }
+    match failed {
+        None => Ok(sum),
+        Some((rank, error)) => Err(CaseError::Rank { rank, still_running, source: Box::new(error) }),
+    }
+}
+
+/// Runs one rank of a case on a worker of its own, while other processes run the others; the report is that of this
+/// rank.
+///
+/// # Errors
+/// As [`run_alone`](crate::run_alone); [`CaseError::Check`] for a case of another number of ranks.
+pub fn run_as_rank(
+    scene: &BuiltScene,
+    case: &Case,
+    setup: &Setup,
+    launch: Launch,
+) -> Result<CaseReport, CaseError> {
+    if launch.ranks != case.rank_count() {
+        let text = format!("the case is one of {} ranks, and there are {}", case.rank_count(), launch.ranks);
+        return Err(CaseError::Check(text));
+    }
+    let name = format!("simpler-scene-{}-{}-{}", scene.scene().name, case.name(), scene.platform());
+    let path = std::env::temp_dir().join(name);
+    let seat = Seat { rank: launch.rank, ranks: launch.ranks, path: &path };
+    let worker = linked_worker(scene, case, setup, setup.device_id().wrapping_add(launch.rank))?;
+    run_and_close(worker, scene, case, setup, Some(seat))
+}
+
+/// A place that no other case meets at. It is only a name: nothing is made there.
+fn place_of_threads() -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("simpler-scene-{}-{number}", std::process::id()))
+}
