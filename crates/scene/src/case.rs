@@ -181,7 +181,9 @@ impl CaseError {
             Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
                 what,
                 device,
-            }))) => Some(format!("{device} does not have {what}")),
+            }))) if what.contains("Rust") || what.contains("other chips") => {
+                Some(format!("{device} does not have {what}"))
+            }
             _ => None,
         }
     }
