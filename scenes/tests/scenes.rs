@@ -324,7 +324,12 @@ const BROKEN: Scene = Scene {
     programs: &[Program {
         name: "main",
         graph: Graph::Rust(|| NativeGraph::new(|_| Ok(()))),
-        kernels: &[Kernel { func_id: 0, core_type: CoreType::Aiv, code: Code::Cpp("kernel.cpp") }],
+        kernels: &[Kernel {
+            func_id: 0,
+            core_type: CoreType::Aiv,
+            code: Code::Cpp("kernel.cpp"),
+            signature: &[],
+        }],
     }],
     cases: |_| Vec::new(),
 };

@@ -28,9 +28,13 @@ void *copy_in(OrchestrationRuntime *rt, const ContinuousTensor &tensor) {
     return dev;
 }
 
-int add_vector_task(OrchestrationRuntime *rt, Kernel kernel, uint64_t x, uint64_t y, void *out, uint64_t count) {
-    uint64_t args[] = {x, y, bits(out), count};
-    return add_task(rt, args, 4, kernel, CoreType::AIV);
+// All tensors are like `f`; what they are is for dumps only.
+int add_vector_task(OrchestrationRuntime *rt, Kernel kernel, uint64_t x, uint64_t y, void *out,
+                    const ContinuousTensor &f) {
+    uint64_t args[] = {x, y, bits(out), f.nbytes() / sizeof(float)};
+    const TensorInfo like = make_tensor_info_from_tensor_arg(f);
+    const TensorInfo tensors[] = {like, like, like};
+    return add_task_with_tensor_info(rt, args, 4, kernel, CoreType::AIV, tensors, kernel == ADD_SCALAR ? 2 : 3);
 }
 
 }  // namespace
@@ -40,7 +44,6 @@ extern "C" int build_vector_example(OrchestrationRuntime *rt, const ChipStorageT
     const ContinuousTensor &b = args.tensor(1);
     const ContinuousTensor &f = args.tensor(2);
     const uint64_t bytes = f.nbytes();
-    const uint64_t count = bytes / sizeof(float);
     if (a.nbytes() != bytes || b.nbytes() != bytes) {
         return 1;
     }
@@ -54,11 +57,11 @@ extern "C" int build_vector_example(OrchestrationRuntime *rt, const ChipStorageT
     void *dev_f = device_malloc(rt, bytes);
     record_tensor_pair(rt, f.data_as<void>(), dev_f, bytes);
 
-    const int t_sum = add_vector_task(rt, ADD, bits(dev_a), bits(dev_b), sum, count);
-    const int t_one = add_vector_task(rt, ADD_SCALAR, bits(sum), bits(1.0f), plus_one, count);
-    const int t_two = add_vector_task(rt, ADD_SCALAR, bits(sum), bits(2.0f), plus_two, count);
-    const int t_product = add_vector_task(rt, MUL, bits(plus_one), bits(plus_two), product, count);
-    const int t_f = add_vector_task(rt, ADD, bits(product), bits(sum), dev_f, count);
+    const int t_sum = add_vector_task(rt, ADD, bits(dev_a), bits(dev_b), sum, f);
+    const int t_one = add_vector_task(rt, ADD_SCALAR, bits(sum), bits(1.0f), plus_one, f);
+    const int t_two = add_vector_task(rt, ADD_SCALAR, bits(sum), bits(2.0f), plus_two, f);
+    const int t_product = add_vector_task(rt, MUL, bits(plus_one), bits(plus_two), product, f);
+    const int t_f = add_vector_task(rt, ADD, bits(product), bits(sum), dev_f, f);
 
     add_successor(rt, t_sum, t_one);
     add_successor(rt, t_sum, t_two);

@@ -1,6 +1,6 @@
 //! Five vector tasks: the first thing to run, and the one to copy from.
 
-use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
+use chip_worker::{ArgDirection, CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 pub(crate) const SCENE: Scene = Scene {
@@ -33,10 +33,13 @@ pub(crate) const TRB_SCENE: Scene = Scene {
     ..SCENE
 };
 
+const UNARY: &[ArgDirection] = &[ArgDirection::In, ArgDirection::Out];
+const BINARY: &[ArgDirection] = &[ArgDirection::In, ArgDirection::In, ArgDirection::Out];
+
 const KERNELS: &[Kernel] = &[
-    Kernel::cpp(0, CoreType::Aiv, "kernels/add.cpp"),
-    Kernel::cpp(1, CoreType::Aiv, "kernels/add_scalar.cpp"),
-    Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp"),
+    Kernel::cpp(0, CoreType::Aiv, "kernels/add.cpp").signature(BINARY),
+    Kernel::cpp(1, CoreType::Aiv, "kernels/add_scalar.cpp").signature(UNARY),
+    Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp").signature(BINARY),
 ];
 
 fn shapes_and_blocks() -> Vec<Case> {

@@ -51,8 +51,8 @@ pub use dev_ptr::DevPtr;
 pub use device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
 pub use diagnostics::{
     Diagnostics, DumpedArg, MAX_COUNTERS, Pmu, PmuCounter, PmuEvents, PmuSample, Recorded, Recorder, Roles,
-    ScopeBorder, ScopeStats, SubmitPhase, SubmitRecords, Swimlane, TaskRun, TensorDump, TensorView,
-    tensor_roles,
+    ScopeBorder, ScopeStats, SubmitLog, SubmitPhase, SubmitRecords, Swimlane, TaskLog, TaskRun, TensorDump,
+    TensorView, tensor_roles,
 };
 pub use error::{DeviceError, RunnerError, VariantError};
 pub use image::{DeviceImage, ImageProgram};

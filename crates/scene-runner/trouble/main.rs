@@ -28,7 +28,7 @@ macro_rules! kernel {
             programs: &[Program {
                 name: "main",
                 graph: GRAPH,
-                kernels: &[Kernel { func_id: 0, core_type: CoreType::Aiv, code: $code }],
+                kernels: &[Kernel { func_id: 0, core_type: CoreType::Aiv, code: $code, signature: &[] }],
             }],
             platforms: &[Platform::A2a3Sim],
             cases: |_| vec![answers("main", 42)],

@@ -7,7 +7,7 @@ use chip_worker::{
 };
 use kernel_compiler::{Arch, CompileError, KernelCompiler, Runtime, Source, Unit};
 
-use crate::describe::{Code, Graph, Program, Scene};
+use crate::describe::{Code, Graph, Kernel, Program, Scene};
 
 /// Why a scene cannot be made ready to run.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +236,10 @@ impl Objects {
         for kernel in program.kernels {
             let Code::Cpp(path) = kernel.code else { return Err(no_image) };
             let object = self.object(&Key::kernel(scene, platform, path, kernel.core_type))?;
-            kernels.push((kernel.func_id, CoreCallable::encode(&[], &object).map_err(RunnerError::from)?));
+            kernels.push((
+                kernel.func_id,
+                CoreCallable::encode(kernel.signature, &object).map_err(RunnerError::from)?,
+            ));
         }
         let image = ChipCallable::builder(entry).binary(&graph);
         let image = kernels.iter().fold(image, |image, (func_id, kernel)| image.child(*func_id, kernel));
@@ -271,7 +274,10 @@ impl Objects {
                 config: String::new(),
             },
         };
-        Ok(CallableSource::new(graph, kernels))
+        let source = CallableSource::new(graph, kernels);
+        let signed =
+            |source: CallableSource, kernel: &Kernel| source.signature(kernel.func_id, kernel.signature);
+        Ok(program.kernels.iter().fold(source, signed))
     }
 }
 

@@ -1,4 +1,4 @@
-use chip_worker::{CoreType, NativeGraph, NativeKernel, Platform, RuntimeKind};
+use chip_worker::{ArgDirection, CoreType, NativeGraph, NativeKernel, Platform, RuntimeKind};
 
 use crate::case::Case;
 
@@ -61,6 +61,8 @@ pub struct Kernel {
     pub core_type: CoreType,
     /// Its code.
     pub code: Code,
+    /// What it does with its arguments, for dumps of tensors; empty if that is not said.
+    pub signature: &'static [ArgDirection],
 }
 
 /// The code of a kernel.
@@ -77,13 +79,20 @@ impl Kernel {
     /// A kernel in C++.
     #[must_use]
     pub const fn cpp(func_id: u32, core_type: CoreType, path: &'static str) -> Self {
-        Self { func_id, core_type, code: Code::Cpp(path) }
+        Self { func_id, core_type, code: Code::Cpp(path), signature: &[] }
     }
 
     /// A kernel in Rust.
     #[must_use]
     pub const fn rust(func_id: u32, core_type: CoreType, make: fn() -> NativeKernel) -> Self {
-        Self { func_id, core_type, code: Code::Rust(make) }
+        Self { func_id, core_type, code: Code::Rust(make), signature: &[] }
+    }
+
+    /// Says what it does with its arguments.
+    #[must_use]
+    pub const fn signature(mut self, signature: &'static [ArgDirection]) -> Self {
+        self.signature = signature;
+        self
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use device_runner::{DeviceProgram, DeviceTime, MAX_COUNTERS, PmuSample, Recorder, TaskId, TaskRun};
+use device_runner::{DeviceProgram, DeviceTime, MAX_COUNTERS, PmuSample, Recorder, TaskId, TaskLog, TaskRun};
 
 use crate::run::Job;
 
-/// The recorder of a run.
+/// The recorder of a run, which gets what was recorded when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Record {
     recorder: Arc<Recorder>,
+    tasks: Option<TaskLog>,
     /// Reused from task to task.
     fanout: Vec<TaskId>,
 }
 
 impl Record {
     pub(crate) fn new(recorder: Arc<Recorder>) -> Self {
-        Self { recorder, fanout: Vec::new() }
+        let tasks = recorder.swimlane().map(|swimlane| swimlane.task_log());
+        Self { recorder, tasks, fanout: Vec::new() }
     }
 
     /// A kernel has run, and its program has not been told yet.
@@ -31,18 +33,26 @@ impl Record {
     ) {
         let (task, core) = (job.dispatch.task, job.dispatch.core);
         let func_id = job.run.names[job.dispatch.kernel as usize].func_id;
-        if let Some(swimlane) = self.recorder.swimlane() {
+        if let Some(tasks) = &mut self.tasks {
             self.fanout.clear();
-            if swimlane.has_fanout() {
+            if tasks.has_fanout() {
                 program.fanout(task, &mut |waiting| self.fanout.push(waiting));
             }
             let run = TaskRun { task, func_id, core, dispatch: start, start, end, finish: end };
-            swimlane.task(run, &self.fanout);
+            tasks.push(run, &self.fanout);
         }
         if let Some(pmu) = self.recorder.pmu() {
             // There is no hardware to be counted: of a kernel only its time is known.
             let total_cycles = self.recorder.ticks(end) - self.recorder.ticks(start);
             pmu.sample(PmuSample { task, func_id, core, total_cycles, counters: [0; MAX_COUNTERS] });
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let (Some(swimlane), Some(tasks)) = (self.recorder.swimlane(), self.tasks.take()) {
+            swimlane.keep_tasks(tasks);
         }
     }
 }

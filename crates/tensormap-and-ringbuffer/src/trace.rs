@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use device_runner::{DeviceTime, Recorder, ScopeBorder, SubmitPhase, SubmitRecords, TaskId};
+use device_runner::{DeviceTime, Recorder, ScopeBorder, SubmitLog, SubmitPhase, SubmitRecords, TaskId};
 use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
 use task_interface::trb::{TENSORMAP_POOL_SIZE, TaskToken};
@@ -13,11 +13,12 @@ use crate::state::{RINGS, State};
 /// File and line of a scope.
 pub(crate) type Site = (Cow<'static, str>, i32);
 
-/// What is recorded of one run's orchestrator; nothing, if its recorder does not want any of it.
+/// What is recorded of one run's orchestrator; nothing, if its recorder does not want any of it. The recorder gets it
+/// when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Trace {
     recorder: Option<Arc<Recorder>>,
-    submits: Option<SubmitRecords>,
+    submits: Option<(SubmitRecords, SubmitLog)>,
     has_scopes: bool,
     /// Submits so far.
     submit: u32,
@@ -33,7 +34,7 @@ impl Trace {
         }
         let swimlane = recorder.and_then(|recorder| recorder.swimlane());
         Self {
-            submits: swimlane.and_then(|swimlane| swimlane.submit_records()),
+            submits: swimlane.and_then(|swimlane| swimlane.submit_log()),
             has_scopes: scopes.is_some(),
             recorder: recorder.map(Arc::clone),
             submit: 0,
@@ -53,24 +54,28 @@ impl Trace {
 
     /// A step of a submit has ended.
     pub(crate) fn step(&mut self, work: OrchestratorWork, task: TaskToken, now: impl FnOnce() -> DeviceTime) {
-        if self.submits == Some(SubmitRecords::Steps) {
-            self.record(work, task, now());
-        }
+        self.record(SubmitRecords::Steps, work, task, now);
     }
 
     /// A submit has ended.
     pub(crate) fn end(&mut self, task: TaskToken, now: impl FnOnce() -> DeviceTime) {
-        if self.submits == Some(SubmitRecords::Whole) {
-            self.record(OrchestratorWork::OrchSubmit, task, now());
-        }
+        self.record(SubmitRecords::Whole, OrchestratorWork::OrchSubmit, task, now);
         self.submit = self.submit.saturating_add(1);
     }
 
-    fn record(&mut self, work: OrchestratorWork, task: TaskToken, end: DeviceTime) {
-        let start = std::mem::replace(&mut self.begun, end);
-        let phase = SubmitPhase { work, start, end, submit: self.submit, task: TaskId(task.raw) };
-        if let Some(swimlane) = self.recorder.as_ref().and_then(|recorder| recorder.swimlane()) {
-            swimlane.submit(phase);
+    fn record(
+        &mut self,
+        kind: SubmitRecords,
+        work: OrchestratorWork,
+        task: TaskToken,
+        now: impl FnOnce() -> DeviceTime,
+    ) {
+        if let Some((wanted, log)) = &mut self.submits
+            && *wanted == kind
+        {
+            let end = now();
+            let start = std::mem::replace(&mut self.begun, end);
+            log.push(SubmitPhase { work, start, end, submit: self.submit, task: TaskId(task.raw) });
         }
     }
 
@@ -94,6 +99,15 @@ impl Trace {
     pub(crate) fn select_tensors(&self) {
         if let Some(dump) = self.recorder.as_ref().and_then(|recorder| recorder.dump()) {
             dump.select();
+        }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let swimlane = self.recorder.as_ref().and_then(|recorder| recorder.swimlane());
+        if let (Some(swimlane), Some((_, log))) = (swimlane, self.submits.take()) {
+            swimlane.keep_submits(log);
         }
     }
 }

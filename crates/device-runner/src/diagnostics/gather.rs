@@ -154,3 +154,72 @@ impl Iterator for Rows<'_> {
         Some(first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::device::Device;
+    use crate::error::DeferredErrors;
+    use crate::testing::FakeDevice;
+
+    /// A buffer of 16-bit elements that hold their own index.
+    fn numbered(elements: u16) -> (Arc<Memory>, crate::memory::DevBuffer) {
+        let device: Arc<dyn Device> = FakeDevice::new();
+        let memory = Memory::new(device, DeferredErrors::default());
+        let bytes: Vec<u8> = (0..elements).flat_map(u16::to_le_bytes).collect();
+        let buffer = memory.alloc(bytes.len()).unwrap();
+        memory.copy_to_device(buffer.ptr(), &bytes).unwrap();
+        (memory, buffer)
+    }
+
+    fn view<'a>(buffer: DevPtr, start: u64, shape: &'a [u32], strides: &'a [u32]) -> TensorView<'a> {
+        TensorView { buffer, dtype: DataType::Uint16.raw(), start_offset: start, shape, strides }
+    }
+
+    fn gathered(memory: &Memory, view: &TensorView<'_>, elements: u64) -> Vec<u16> {
+        let bytes = view.gather(memory, elements).unwrap();
+        bytes.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let (memory, buffer) = numbered(8);
+        let of = |start, shape, strides| view(buffer.ptr(), start, shape, strides).gather(&memory, 4);
+        assert!(of(4, &[4], &[1]).is_ok());
+        assert!(matches!(of(5, &[4], &[1]), Err(GatherError::Memory(_))));
+        assert!(matches!(of(0, &[2, 2], &[7, 1]), Err(GatherError::Memory(_))));
+        assert!(matches!(of(0, &[2, 2], &[1]), Err(GatherError::Layout { .. })));
+        assert!(matches!(of(u64::MAX, &[2, 2], &[2, 2]), Err(GatherError::Layout { .. })));
+        let unknown = TensorView { dtype: 99, ..view(buffer.ptr(), 0, &[4], &[1]) };
+        assert!(matches!(unknown.gather(&memory, 4), Err(GatherError::ElementType(99))));
+        assert!(view(buffer.ptr(), 0, &[u32::MAX; 5], &[1; 5]).gather(&memory, u64::MAX).is_err());
+        assert!(gathered(&memory, &view(buffer.ptr(), 0, &[3, 0], &[1, 1]), 0).is_empty());
+    }
+
+    proptest! {
+        /// In row-major order, whatever the strides, and from the front if not all are wanted.
+        #[test]
+        fn elements_come_in_the_order_of_the_tensor(
+            dims in prop::collection::vec((1u32..5, 0u32..7), 1..5),
+            start in 0u64..6,
+            wanted in 0u64..700,
+        ) {
+            let (shape, strides): (Vec<u32>, Vec<u32>) = dims.into_iter().unzip();
+            let (memory, buffer) = numbered(128);
+            let view = view(buffer.ptr(), start, &shape, &strides);
+            let mut expected = vec![start];
+            for (&extent, &stride) in shape.iter().zip(&strides) {
+                let steps = (0..extent).map(|index| u64::from(index * stride));
+                let steps: Vec<u64> = steps.collect();
+                expected = expected.iter().flat_map(|base| steps.iter().map(move |step| base + step)).collect();
+            }
+            expected.truncate(usize::try_from(wanted.min(view.elements())).unwrap());
+            let got: Vec<u64> = gathered(&memory, &view, expected.len() as u64).into_iter().map(u64::from).collect();
+            prop_assert_eq!(got, expected);
+        }
+    }
+}

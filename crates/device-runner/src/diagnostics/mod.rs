@@ -25,4 +25,4 @@ pub use recorder::{Recorded, Recorder, Roles};
 pub(crate) use request::Request;
 pub use scopes::{ScopeBorder, ScopeStats};
 pub(crate) use swimlane::Spare;
-pub use swimlane::{SubmitPhase, Swimlane, TaskRun};
+pub use swimlane::{SubmitLog, SubmitPhase, Swimlane, TaskLog, TaskRun};

@@ -55,14 +55,31 @@ pub struct SubmitPhase {
 }
 
 /// Collects when each task ran where.
+///
+/// Whoever has something to tell keeps a log of its own while the run goes on, so that nobody waits for others.
 #[derive(Debug)]
 pub struct Swimlane {
     level: u32,
     has_fanout: bool,
     submit_records: SubmitRecords,
-    tasks: Mutex<Tasks>,
-    submits: Mutex<Log<SubmitPhase>>,
+    spare: Spare,
+    tasks: Mutex<Vec<TaskLog>>,
+    submits: Mutex<Vec<SubmitLog>>,
 }
+
+/// Runs of kernels, from one device.
+#[derive(Debug)]
+pub struct TaskLog {
+    has_fanout: bool,
+    runs: Log<TaskRun>,
+    /// Of chips that record it, by run: how many tasks wait; and then all of them.
+    fanout_counts: Log<usize>,
+    fanouts: Log<TaskId>,
+}
+
+/// Submits, from one orchestrator.
+#[derive(Debug)]
+pub struct SubmitLog(Log<SubmitPhase>);
 
 /// Memory of the swimlanes of earlier runs.
 #[derive(Clone, Debug, Default)]
@@ -71,60 +88,83 @@ pub(crate) struct Spare {
     submits: Arc<Pieces<SubmitPhase>>,
 }
 
-#[derive(Debug)]
-struct Tasks {
-    runs: Log<TaskRun>,
-    /// Of chips that record it, by run: how many tasks wait; and then all of them.
-    fanout_counts: Log<usize>,
-    fanouts: Log<TaskId>,
-}
-
-impl Swimlane {
-    pub(super) fn new(level: u32, chip: &Diagnostics, spare: &Spare) -> Self {
-        let tasks = Tasks {
-            runs: Log::new(Arc::clone(&spare.tasks)),
-            fanout_counts: Log::default(),
-            fanouts: Log::default(),
-        };
-        Self {
-            level,
-            has_fanout: chip.has_fanout && level >= 2,
-            submit_records: chip.submits,
-            tasks: Mutex::new(tasks),
-            submits: Mutex::new(Log::new(Arc::clone(&spare.submits))),
-        }
-    }
-
-    /// Whether [`task`](Self::task) is to be told which tasks wait for it.
+impl TaskLog {
+    /// Whether [`push`](Self::push) is to be told which tasks wait.
+    #[must_use]
     pub fn has_fanout(&self) -> bool {
         self.has_fanout
     }
 
-    /// What is to be recorded of submits, if anything is.
-    pub fn submit_records(&self) -> Option<SubmitRecords> {
-        (self.level >= 4).then_some(self.submit_records)
-    }
-
-    /// Keeps a run of a kernel, with the tasks that wait for it.
-    pub fn task(&self, run: TaskRun, fanout: &[TaskId]) {
-        let mut tasks = lock(&self.tasks);
-        let kept = tasks.runs.push(run);
-        if self.has_fanout && kept {
+    /// Adds a run of a kernel, with the tasks that wait for it.
+    pub fn push(&mut self, run: TaskRun, fanout: &[TaskId]) {
+        if self.runs.push(run) && self.has_fanout {
             let named = fanout.iter().take(FANOUT_LIMIT);
-            let count = named.map(|&task| tasks.fanouts.push(task)).filter(|kept| *kept).count();
-            tasks.fanout_counts.push(count);
+            let count = named.filter(|&&task| self.fanouts.push(task)).count();
+            self.fanout_counts.push(count);
         }
     }
 
-    /// Keeps a submit or a step of one.
-    pub fn submit(&self, phase: SubmitPhase) {
-        lock(&self.submits).push(phase);
+    fn recorded(&self) -> Recorded {
+        let lost = self.runs.lost() + self.fanouts.lost() + self.fanout_counts.lost();
+        Recorded { records: self.runs.len() as u64, lost }
+    }
+}
+
+impl SubmitLog {
+    /// Adds a submit or a step of one.
+    pub fn push(&mut self, phase: SubmitPhase) {
+        self.0.push(phase);
+    }
+
+    fn recorded(&self) -> Recorded {
+        Recorded { records: self.0.len() as u64, lost: self.0.lost() }
+    }
+}
+
+impl Swimlane {
+    pub(super) fn new(level: u32, chip: &Diagnostics, spare: &Spare) -> Self {
+        Self {
+            level,
+            has_fanout: chip.has_fanout && level >= 2,
+            submit_records: chip.submits,
+            spare: spare.clone(),
+            tasks: Mutex::default(),
+            submits: Mutex::default(),
+        }
+    }
+
+    /// A log for a device, to be [kept](Self::keep_tasks).
+    #[must_use]
+    pub fn task_log(&self) -> TaskLog {
+        TaskLog {
+            has_fanout: self.has_fanout,
+            runs: Log::new(Arc::clone(&self.spare.tasks)),
+            fanout_counts: Log::default(),
+            fanouts: Log::default(),
+        }
+    }
+
+    /// Takes a log whose launch has ended.
+    pub fn keep_tasks(&self, log: TaskLog) {
+        lock(&self.tasks).push(log);
+    }
+
+    /// What is to be recorded of submits and a log for it, to be [kept](Self::keep_submits); nothing below the level
+    /// that has them.
+    #[must_use]
+    pub fn submit_log(&self) -> Option<(SubmitRecords, SubmitLog)> {
+        (self.level >= 4).then(|| (self.submit_records, SubmitLog(Log::new(Arc::clone(&self.spare.submits)))))
+    }
+
+    /// Takes the log of an orchestration that has returned.
+    pub fn keep_submits(&self, log: SubmitLog) {
+        lock(&self.submits).push(log);
     }
 
     pub(super) fn recorded(&self) -> Recorded {
         let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
-        let lost = [tasks.runs.lost(), tasks.fanouts.lost(), tasks.fanout_counts.lost(), submits.lost()];
-        Recorded { records: (tasks.runs.len() + submits.len()) as u64, lost: lost.iter().sum() }
+        let all = tasks.iter().map(TaskLog::recorded).chain(submits.iter().map(SubmitLog::recorded));
+        all.fold(Recorded::default(), |sum, one| sum + one)
     }
 
     /// The file; `None` without tasks.
@@ -136,17 +176,19 @@ impl Swimlane {
         roles: &Roles,
     ) -> Option<run_records::Swimlane> {
         let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
-        if tasks.runs.len() == 0 {
+        let runs = || tasks.iter().flat_map(|log| log.runs.iter());
+        let phases = || submits.iter().flat_map(|log| log.0.iter());
+        let begin = runs().map(|run| run.dispatch.min(run.start));
+        let begin = begin.chain(phases().map(|phase| phase.start)).min()?;
+        let clock = Clock { limits, begin: limits.ticks(begin) };
+        let mut records: Vec<TaskRecord> = runs().map(|run| self.record(run, topology, &clock)).collect();
+        if records.is_empty() {
             return None;
         }
-        let begin = tasks.runs.iter().map(|run| run.dispatch.min(run.start));
-        let begin = begin.chain(submits.iter().map(|phase| phase.start)).min().unwrap_or_default();
-        let clock = Clock { limits, begin: limits.ticks(begin) };
-        let mut records: Vec<TaskRecord> =
-            tasks.runs.iter().map(|run| self.record(run, topology, &clock)).collect();
         if self.has_fanout {
-            let mut named = tasks.fanouts.iter().map(|task| task.0);
-            for (record, &count) in records.iter_mut().zip(tasks.fanout_counts.iter()) {
+            let counts = tasks.iter().flat_map(|log| log.fanout_counts.iter());
+            let mut named = tasks.iter().flat_map(|log| log.fanouts.iter()).map(|task| task.0);
+            for (record, &count) in records.iter_mut().zip(counts) {
                 let fanout: Vec<u64> = named.by_ref().take(count).collect();
                 record.fanout_count = u32::try_from(fanout.len()).ok();
                 record.fanout = Some(fanout);
@@ -161,14 +203,14 @@ impl Swimlane {
             scheduler: (self.level >= 3).then(|| {
                 let mut lanes = vec![Vec::new(); slots];
                 if roles.orchestrator.is_some() {
-                    scheduler_phases(&tasks.runs, topology, roles, &clock, &mut lanes);
+                    scheduler_phases(runs(), topology, roles, &clock, &mut lanes);
                 }
                 lanes
             }),
-            orchestrator: orchestrator.filter(|_| submits.len() > 0).map(|thread| {
+            orchestrator: orchestrator.filter(|_| phases().next().is_some()).map(|thread| {
                 let mut lanes = vec![Vec::new(); slots];
                 if let Some(lane) = lanes.get_mut(thread as usize) {
-                    *lane = submits.iter().map(|phase| orchestrator_phase(phase, &clock)).collect();
+                    *lane = phases().map(|phase| orchestrator_phase(phase, &clock)).collect();
                 }
                 lanes
             }),
@@ -219,15 +261,15 @@ fn orchestrator_phase(phase: &SubmitPhase, clock: &Clock<'_>) -> OrchestratorPha
 
 /// What each scheduler did: its passes are the points of device time at which kernels of its cores ended or were
 /// started.
-fn scheduler_phases(
-    runs: &Log<TaskRun>,
+fn scheduler_phases<'a>(
+    runs: impl Iterator<Item = &'a TaskRun>,
     topology: Topology,
     roles: &Roles,
     clock: &Clock<'_>,
     lanes: &mut [Vec<SchedulerPhase>],
 ) {
     let mut events: Vec<Vec<(DeviceTime, SchedulerWork)>> = vec![Vec::new(); lanes.len()];
-    for run in runs.iter() {
+    for run in runs {
         if let Some(events) = events.get_mut(roles.thread_of(topology, run.core) as usize) {
             events.push((run.dispatch, SchedulerWork::Dispatch));
             events.push((run.finish, SchedulerWork::Complete));

@@ -262,8 +262,10 @@ fn record(recorder: &Recorder, func_id: u32, dispatch: &Dispatch, (start, end): 
     let (task, core) = (dispatch.task, dispatch.core);
     if let Some(swimlane) = recorder.swimlane() {
         let run = TaskRun { task, func_id, core, dispatch: start, start, end, finish: end };
-        // Its tasks wait for nobody.
-        swimlane.task(run, &[]);
+        let mut log = swimlane.task_log();
+        // Nobody waits for its tasks.
+        log.push(run, &[]);
+        swimlane.keep_tasks(log);
     }
     if let Some(pmu) = recorder.pmu() {
         let total_cycles = end.0 - start.0;
