@@ -14,7 +14,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/dummy_task"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: &[
         Program {
             name: FAN,

@@ -12,7 +12,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/prepared_callable"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: PROGRAMS,
     cases: |_| cases(Loads::OnHost),
 };

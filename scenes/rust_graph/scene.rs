@@ -27,7 +27,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/rust_graph"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: &[
         Program { name: "rust_graph_rust_kernels", graph: RUST_GRAPH, kernels: RUST_KERNELS },
         Program { name: "rust_graph_cpp_kernels", graph: RUST_GRAPH, kernels: CPP_KERNELS },

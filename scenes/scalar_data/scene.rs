@@ -12,7 +12,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/scalar_data"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::TensormapAndRingbuffer,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: &[
         Program {
             name: COLLATZ,
@@ -43,7 +43,7 @@ fn cases(_: Platform) -> Vec<Case> {
 /// 27 takes 111 steps, 837799 takes 524.
 fn collatz(start: u64) -> Case {
     Case::golden(format!("collatz_{start}"), COLLATZ, CallConfig::default(), move |_| {
-        let (mut value, mut steps) = (start, 0);
+        let (mut value, mut steps) = (start, 0u64);
         while value != 1 {
             value = if value % 2 == 0 { value / 2 } else { 3 * value + 1 };
             steps += 1;

@@ -7,7 +7,7 @@
 //! **Must not know:** how scenes are compiled, run and reported: that is `scene` and `scene-runner`.
 #![forbid(unsafe_code)]
 
-use scene::Scene;
+use scene::{CaseError, Scene, Stage};
 
 #[path = "../alternating_matmul_add/scene.rs"]
 mod alternating_matmul_add;
@@ -89,6 +89,13 @@ static ALL: [Scene; 26] = [
     comm_ffn::SCENE,
     comm_experts::SCENE,
 ];
+
+/// Demands that the text of a failed run has the message of its orchestration. On hardware that is in the device's
+/// log, and the text says so.
+fn expect_message(stage: &Stage<'_>, message: &str, text: &str) -> Result<(), CaseError> {
+    let message = if stage.worker().platform().is_simulated() { message } else { "whose log says more" };
+    stage.expect_eq(&format!("\"{message}\" in \"{text}\""), &text.contains(message), &true)
+}
 
 /// Every scene, simple ones first.
 #[must_use]

@@ -9,7 +9,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/vector_example"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: &[Program {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_vector_example" },
@@ -29,6 +29,7 @@ pub(crate) const TRB_SCENE: Scene = Scene {
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_trb_vector_example" },
         kernels: KERNELS,
     }],
+    cases: trb_cases,
     ..SCENE
 };
 
@@ -38,7 +39,7 @@ const KERNELS: &[Kernel] = &[
     Kernel::cpp(2, CoreType::Aiv, "kernels/mul.cpp"),
 ];
 
-fn cases(_: Platform) -> Vec<Case> {
+fn shapes_and_blocks() -> Vec<Case> {
     let shapes: [(&str, &[u32]); 6] = [
         ("128x128", &[128, 128]),
         ("1", &[1]),
@@ -53,11 +54,25 @@ fn cases(_: Platform) -> Vec<Case> {
         let config = CallConfig { block_dim, ..CallConfig::default() };
         cases.push(case(format!("block_dim_{block_dim}"), &[128, 128], config));
     }
-    for aicpu_thread_num in 1..=4 {
-        let config = CallConfig { aicpu_thread_num, ..CallConfig::default() };
-        cases.push(case(format!("aicpu_threads_{aicpu_thread_num}"), &[128, 128], config));
-    }
     cases
+}
+
+fn cases(_: Platform) -> Vec<Case> {
+    let threads = (1..=4).map(|count| threads(count, 0));
+    shapes_and_blocks().into_iter().chain(threads).collect()
+}
+
+/// On hardware one AICPU thread builds the graph, and each of the others serves up to 21 clusters.
+fn trb_cases(platform: Platform) -> Vec<Case> {
+    let of_two = if platform.is_simulated() { 0 } else { 21 };
+    let alone =
+        threads(1, 0).simulated_only("one AICPU thread cannot both build the graph and deal its tasks");
+    shapes_and_blocks().into_iter().chain([alone, threads(2, of_two), threads(3, 0), threads(4, 0)]).collect()
+}
+
+fn threads(aicpu_thread_num: i32, block_dim: i32) -> Case {
+    let config = CallConfig { aicpu_thread_num, block_dim, ..CallConfig::default() };
+    case(format!("aicpu_threads_{aicpu_thread_num}"), &[128, 128], config)
 }
 
 fn case(name: String, shape: &[u32], config: CallConfig) -> Case {

@@ -120,7 +120,7 @@ fn measure_job(options: &Options, work: Work, ranks: u32, processes: bool) -> Re
     let params = format!("\"ranks\": {ranks}, \"ranks_are\": \"{kind}\"");
     let lead = || -> Result<()> {
         let mut first = Rank::join(platform, work, 0, ranks, &path)?;
-        options.measure(work.name(), &params, |_| first.once())
+        options.measure(work.name(), &params, |_| first.once()).map(drop)
     };
     if processes {
         let spawn = |rank| follower(platform, work, rank, ranks, &path, total);

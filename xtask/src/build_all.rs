@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use chip_worker::RuntimeKind;
 
 use crate::project;
@@ -24,17 +24,24 @@ cargo xtask build-all [OPTIONS]
 Builds the libraries that clients of the C API load, such as the Python package of simpler, into the layout they
 expect:
 
-  <out>/<arch>/sim/<runtime>/libhost_runtime.so     the C API, for one chip and one runtime
-  <out>/<arch>/sim/<runtime>/libaicpu_kernel.so     the device programs that clients hand to it
+  <out>/<arch>/sim/<runtime>/libhost_runtime.so      the C API, for one chip and one runtime
+  <out>/<arch>/sim/<runtime>/libaicpu_kernel.so      the device programs that clients hand to it
   <out>/<arch>/sim/<runtime>/libaicore_kernel.so
-  <out>/libsimpler_log.so                           what a process loads once: its log,
-  <out>/libcpu_sim_context.so                       and what kernels look up in simulation
+  <out>/<arch>/onboard/<runtime>/libhost_runtime.so  the same for hardware
+  <out>/<arch>/onboard/<runtime>/libaicpu_kernel.so
+  <out>/<arch>/onboard/<runtime>/aicore_kernel.o
+  <out>/<arch>/dispatcher/libsimpler_aicpu_dispatcher.so
+  <out>/libsimpler_log.so                            what a process loads once: its log,
+  <out>/libcpu_sim_context.so                        and what kernels look up in simulation
+
+The device programs for hardware are those of this project for a machine like this one: a stand-in for hardware
+runs them, an NPU does not. On a machine with an NPU, put the programs that the vendor's compilers have built into
+their places (docs/onboard.md); the libraries need no CANN to be built, and load it when a worker is made.
 
 Without options everything is built that this version has. Each kind of option may be given several times.
 
   --arch NAME       a2a3 or a5 (default: both)
-  --variant NAME    sim (default). onboard is known, but this version has no device for real chips: its only
-                    device is the simulation, so there would be nothing to put behind the C API
+  --variant NAME    sim or onboard (default: both)
   --runtime NAME    host_build_graph or tensormap_and_ringbuffer (default: both)
   --out DIR         where the files go (default: build/lib in the project)
   --quiet           show errors only
@@ -43,8 +50,9 @@ Without options everything is built that this version has. Each kind of option m
 Nothing is published unless everything has been built and passes a check of its symbols. Then files are replaced
 as a whole, and only where their bytes changed, so that a process which has one open keeps what it has.
 
-Needs a C and a C++ compiler ($CC and $CXX name them). Intermediate files are kept in target/build-all, or in
-$CARGO_TARGET_DIR/build-all: about two minutes on two CPUs the first time, seconds when nothing changed.
+Needs a C and a C++ compiler ($CC and $CXX name them). Intermediate files are kept in target/build-all and
+target/device-programs, or in the same folders of $CARGO_TARGET_DIR: some minutes on two CPUs the first time, half
+a minute when nothing changed.
 
 Ends with 0 if everything is there, with 1 if something fails, with 2 for wrong options.
 
@@ -56,13 +64,14 @@ Examples:
 
 const ARCHES: [&str; 2] = ["a2a3", "a5"];
 const SIM: &str = "sim";
-const ONBOARD: &str = "onboard";
+const VARIANTS: [&str; 2] = [SIM, "onboard"];
 
 /// The log library's sources, and those of the program files, relative to the project.
 const LOG_SOURCE: &str = "crates/host-runtime/log/simpler_log.c";
 const PROGRAM_SOURCE: &str = "crates/host-runtime/programs/program.c";
 
 /// How the command was called.
+#[derive(Default)]
 struct Options {
     arches: Vec<&'static str>,
     variants: Vec<&'static str>,
@@ -91,12 +100,6 @@ pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
         Ok(None) => return crate::show(HELP),
         Err(reason) => return Ok(crate::refuse(&reason, HELP)),
     };
-    if options.variants.contains(&ONBOARD) {
-        bail!(
-            "this version has no onboard platform: its only device is the simulation, so there is nothing to \
-             build for real chips; leave out --variant, or say --variant sim"
-        );
-    }
     let out = match &options.out {
         Some(out) => std::path::absolute(out)?,
         None => project().join("build/lib"),
@@ -111,13 +114,12 @@ impl Options {
     /// `None` when help is asked for; the error is text for whoever called.
     fn parse(mut parser: lexopt::Parser) -> Result<Option<Self>, String> {
         use lexopt::prelude::*;
-        let mut options =
-            Self { arches: vec![], variants: vec![], runtimes: vec![], out: None, quiet: false };
+        let mut options = Self::default();
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
                 Long("arch") => options.arches.push(known("arch", &name(&mut parser)?, &ARCHES)?),
                 Long("variant") => {
-                    options.variants.push(known("variant", &name(&mut parser)?, &[SIM, ONBOARD])?);
+                    options.variants.push(known("variant", &name(&mut parser)?, &VARIANTS)?);
                 }
                 Long("runtime") => options.runtimes.push(name(&mut parser)?.parse().map_err(text)?),
                 Long("out") => options.out = Some(parser.value().map_err(text)?.into()),
@@ -126,23 +128,21 @@ impl Options {
                 other => return Err(text(other.unexpected())),
             }
         }
-        if options.variants.is_empty() {
-            options.variants.push(SIM);
-        }
         Ok(Some(options))
     }
 
     /// Everything that was asked for, once each.
     fn combinations(&self) -> Vec<Combination> {
-        let mut combinations = Vec::new();
-        for arch in ARCHES {
-            for runtime in RuntimeKind::ALL {
-                if is_chosen(&self.arches, &arch) && is_chosen(&self.runtimes, &runtime) {
-                    combinations.push(Combination { arch, variant: SIM, runtime });
-                }
-            }
-        }
-        combinations
+        let all = VARIANTS.into_iter().flat_map(|variant| {
+            let runtimes = |arch| RuntimeKind::ALL.map(|runtime| Combination { arch, variant, runtime });
+            ARCHES.into_iter().flat_map(runtimes)
+        });
+        let is_chosen = |one: &Combination| {
+            is_chosen(&self.arches, &one.arch)
+                && is_chosen(&self.variants, &one.variant)
+                && is_chosen(&self.runtimes, &one.runtime)
+        };
+        all.filter(is_chosen).collect()
     }
 }
 
@@ -206,6 +206,7 @@ fn build(options: &Options, start: Instant) -> Result<Vec<Artefact>> {
     tell(&"the libraries of a process");
     let mut artefacts = process_libraries(&compiler)?;
     let scope = Scope::of(artefacts.iter().map(|artefact| artefact.bytes.as_slice()))?;
+    artefacts.extend(dispatchers(&combinations));
     for (number, &combination) in (1..).zip(&combinations) {
         let directory = combination.directory();
         tell(&format_args!("{number} of {}: {}", combinations.len(), directory.display()));
@@ -227,8 +228,21 @@ fn process_libraries(compiler: &CCompiler) -> Result<Vec<Artefact>> {
     ])
 }
 
-/// The files that stand for the device programs of a platform.
+/// What installs the AICPU programs of a chip, once for all its runtimes.
+fn dispatchers(combinations: &[Combination]) -> Vec<Artefact> {
+    let is_needed = |arch: &&str| combinations.iter().any(|one| one.arch == *arch && one.variant != SIM);
+    let dispatcher = |arch: &str| Artefact {
+        path: Path::new(arch).join("dispatcher/libsimpler_aicpu_dispatcher.so"),
+        bytes: device_programs::dispatcher().to_vec(),
+    };
+    ARCHES.into_iter().filter(is_needed).map(dispatcher).collect()
+}
+
+/// The device programs of a platform: in simulation, files that stand for them.
 fn program_files(compiler: &CCompiler, combination: Combination) -> Result<Vec<Artefact>> {
+    if combination.variant != SIM {
+        return device_program_files(combination);
+    }
     let of = format!("-DSIMPLER_PROGRAM_FOR=\"{} {}\"", combination.arch, combination.runtime);
     let program = |name: &str, note_type: u32| -> Result<Artefact> {
         let note_type = format!("-DSIMPLER_PROGRAM_TYPE={note_type}");
@@ -238,6 +252,27 @@ fn program_files(compiler: &CCompiler, combination: Combination) -> Result<Vec<A
         Ok(Artefact { path: combination.directory().join(name), bytes })
     };
     Ok(vec![program("libaicpu_kernel.so", 1)?, program("libaicore_kernel.so", 2)?])
+}
+
+fn device_program_files(combination: Combination) -> Result<Vec<Artefact>> {
+    let Combination { arch, runtime, .. } = combination;
+    let built = device_programs::build_with_profile(host_library::PROFILE, arch, runtime.name())?;
+    let program = |name: &str, bytes| Artefact { path: combination.directory().join(name), bytes };
+    Ok(vec![program("libaicpu_kernel.so", built.aicpu), program("aicore_kernel.o", built.aicore)])
+}
+
+/// Makes a tree that has the device programs for hardware and nothing else, in the layout of clients; its root.
+pub fn device_programs_tree() -> Result<PathBuf> {
+    let root = workshop()?.join("stand-in");
+    let combinations = Options::default().combinations();
+    let mut artefacts = dispatchers(&combinations);
+    for &combination in combinations.iter().filter(|one| one.variant != SIM) {
+        artefacts.extend(device_program_files(combination)?);
+    }
+    for Artefact { path, bytes } in &artefacts {
+        publish::publish(&root.join(path), bytes)?;
+    }
+    Ok(root)
 }
 
 fn publish_all(artefacts: &[Artefact], out: &Path, options: &Options, start: Instant) -> Result<()> {
@@ -276,6 +311,10 @@ mod tests {
                 "a2a3-sim-tensormap_and_ringbuffer",
                 "a5-sim-host_build_graph",
                 "a5-sim-tensormap_and_ringbuffer",
+                "a2a3-onboard-host_build_graph",
+                "a2a3-onboard-tensormap_and_ringbuffer",
+                "a5-onboard-host_build_graph",
+                "a5-onboard-tensormap_and_ringbuffer",
             ]
         );
         assert_eq!(
@@ -283,7 +322,19 @@ mod tests {
             ["a5-sim-host_build_graph"]
         );
         let twice = ["--arch", "a5", "--arch", "a2a3", "--arch", "a5", "--runtime=host_build_graph"];
-        assert_eq!(chosen(&twice), ["a2a3-sim-host_build_graph", "a5-sim-host_build_graph"]);
+        assert_eq!(
+            chosen(&twice),
+            [
+                "a2a3-sim-host_build_graph",
+                "a5-sim-host_build_graph",
+                "a2a3-onboard-host_build_graph",
+                "a5-onboard-host_build_graph",
+            ]
+        );
+        assert_eq!(
+            chosen(&["--variant", "onboard", "--arch", "a5", "--runtime", "tensormap_and_ringbuffer"]),
+            ["a5-onboard-tensormap_and_ringbuffer"]
+        );
     }
 
     #[test]

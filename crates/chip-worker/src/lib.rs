@@ -53,13 +53,15 @@ pub use args::{Args, ArgsError, Element};
 pub use builder::ChipWorkerBuilder;
 pub use comm::Communicator;
 pub use device_runner::{
-    ActiveRun, CallableSource, CommDomain, DevPtr, DeviceError, DlopenCounts, KernelContext, KernelFault,
-    KernelSource, NativeKernel, OrchestrationSource, PreparedRun, ResourceReport, RunOutcome, RunnerError,
-    Stall, TaskId, VariantError,
+    ActiveRun, CallableSource, CommDomain, DevPtr, DeviceError, DlopenCounts, HostStages, KernelContext,
+    KernelFault, KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Recorded, ResourceReport,
+    RunOutcome, RunnerError, Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]
 pub use hal_sys::Hal;
+#[cfg(feature = "onboard")]
+pub use hardware::programs_in_tree;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
 #[cfg(feature = "onboard")]

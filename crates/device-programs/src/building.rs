@@ -1,4 +1,4 @@
-//! Building device programs, for tests: each is this crate with features of its own, made by cargo.
+//! Building device programs: each is this crate with features of its own, made by cargo.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -62,7 +62,8 @@ impl BuildError {
     }
 }
 
-/// Builds the programs for a chip (`a2a3`, `a5`) and a runtime (`host_build_graph`, `tensormap_and_ringbuffer`).
+/// Builds the programs for a chip (`a2a3`, `a5`) and a runtime (`host_build_graph`, `tensormap_and_ringbuffer`) for a
+/// test, as quickly as possible.
 ///
 /// What is built lies in the target directory, so that only what has changed is built again; a process asks for it once.
 /// Processes take turns.
@@ -76,16 +77,20 @@ pub fn build(arch: &str, runtime: &str) -> Result<Programs, BuildError> {
     if let Some(programs) = built.get(&key) {
         return Ok(programs.clone());
     }
-    let programs = build_all(arch, runtime)?;
+    let programs = build_with_profile("dev", arch, runtime)?;
     built.insert(key, programs.clone());
     Ok(programs)
 }
 
-fn build_all(arch: &str, runtime: &str) -> Result<Programs, BuildError> {
+/// As [`build`], with a profile of cargo; a second call looks again whether anything has changed.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build_with_profile(profile: &str, arch: &str, runtime: &str) -> Result<Programs, BuildError> {
     let workshop = workshop();
     std::fs::create_dir_all(&workshop).map_err(BuildError::io(format!("making {}", workshop.display())))?;
     let _turn = Turn::take(&workshop)?;
-    let program = |program: &str| build_program(&workshop, &format!("{arch},{runtime},{program}"));
+    let program = |program: &str| build_program(&workshop, profile, &format!("{arch},{runtime},{program}"));
     Ok(Programs {
         aicpu: program("aicpu")?,
         aicore: program("aicore")?,
@@ -133,11 +138,11 @@ impl Drop for Turn {
     }
 }
 
-fn build_program(workshop: &Path, features: &str) -> Result<Vec<u8>, BuildError> {
+fn build_program(workshop: &Path, profile: &str, features: &str) -> Result<Vec<u8>, BuildError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let done = Command::new(&cargo)
         .current_dir(project())
-        .args(["build", "--package", "device-programs", "--lib", "--locked"])
+        .args(["build", "--package", "device-programs", "--lib", "--profile", profile, "--locked"])
         .args(["--no-default-features", "--features", features])
         .arg("--target-dir")
         .arg(workshop)

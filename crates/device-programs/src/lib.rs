@@ -9,7 +9,7 @@
 //! the state machines of the runtimes.
 //!
 //! Built with features for a chip, a runtime and a program, this crate is a shared object that a device loads
-//! (`build` does it for tests). The cores of such a device are threads, and its kernels objects for this
+//! (`build` makes one). The cores of such a device are threads, and its kernels objects for this
 //! machine. All waits give way to other threads and come to an end, since there may be dozens of threads for each CPU.
 
 #![cfg_attr(
@@ -39,7 +39,7 @@ mod tests;
 mod word;
 
 #[cfg(feature = "build")]
-pub use building::{BuildError, Programs, build};
+pub use building::{BuildError, Programs, build, build_with_profile};
 
 /// `libsimpler_aicpu_dispatcher.so` for this machine.
 #[must_use]

@@ -193,6 +193,7 @@ mod tests {
             aicpu_threads: 1,
             kernels: Vec::new(),
             program: Box::new(Nothing),
+            recorder: None,
         }
     }
 

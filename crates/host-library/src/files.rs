@@ -62,6 +62,22 @@ impl Companions {
         self
     }
 
+    /// The device programs of one platform and runtime in a `build/lib` tree, as [`LibraryFiles::in_tree`] has them,
+    /// for a runtime that needs no host library.
+    ///
+    /// # Errors
+    /// [`HostLibraryError::MissingFiles`] with all that are missing.
+    pub fn programs_in_tree(
+        root: impl AsRef<Path>,
+        arch: &str,
+        variant: &str,
+        runtime: &str,
+    ) -> Result<Self, HostLibraryError> {
+        let mut tree = Tree::new(root.as_ref());
+        let programs = tree.programs(arch, variant, runtime);
+        tree.complete(programs)
+    }
+
     /// Reads the device programs.
     ///
     /// # Errors
@@ -115,25 +131,18 @@ impl LibraryFiles {
         variant: &str,
         runtime: &str,
     ) -> Result<Self, HostLibraryError> {
-        let mut tree = Tree { root: root.as_ref(), missing: Vec::new() };
-        let own = Path::new(arch).join(variant).join(runtime);
-        let simulated = variant == "sim";
-        let aicore = if simulated { "libaicore_kernel.so" } else { "aicore_kernel.o" };
-        let dispatcher = Path::new(arch).join("dispatcher/libsimpler_aicpu_dispatcher.so");
-        let files = Self {
-            library: tree.file(own.join("libhost_runtime.so")),
-            companions: Companions {
-                aicpu: Some(tree.file(own.join("libaicpu_kernel.so"))),
-                aicore: Some(tree.file(own.join(aicore))),
-                dispatcher: (!simulated).then(|| tree.file(dispatcher)),
-                log: Some(tree.file(PathBuf::from("libsimpler_log.so"))),
-                sim_context: simulated.then(|| tree.file(PathBuf::from("libcpu_sim_context.so"))),
-                options: Vec::new(),
-            },
-        };
-        tree.complete(files)
+        let mut tree = Tree::new(root.as_ref());
+        let library = tree.file(Path::new(arch).join(variant).join(runtime).join("libhost_runtime.so"));
+        let programs = tree.programs(arch, variant, runtime);
+        let log = Some(tree.file(PathBuf::from("libsimpler_log.so")));
+        let sim_context = (variant == SIM).then(|| tree.file(PathBuf::from("libcpu_sim_context.so")));
+        let companions = Companions { log, sim_context, ..programs };
+        tree.complete(Self { library, companions })
     }
 }
+
+/// The variant of a tree that simulates chips.
+const SIM: &str = "sim";
 
 /// A `build/lib` tree, with what was looked for in vain.
 struct Tree<'a> {
@@ -141,7 +150,21 @@ struct Tree<'a> {
     missing: Vec<PathBuf>,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self { root, missing: Vec::new() }
+    }
+
+    fn programs(&mut self, arch: &str, variant: &str, runtime: &str) -> Companions {
+        let own = Path::new(arch).join(variant).join(runtime);
+        let aicpu = self.file(own.join("libaicpu_kernel.so"));
+        if variant == SIM {
+            return Companions::programs(aicpu, self.file(own.join("libaicore_kernel.so")));
+        }
+        let dispatcher = Path::new(arch).join("dispatcher/libsimpler_aicpu_dispatcher.so");
+        Companions::programs(aicpu, self.file(own.join("aicore_kernel.o"))).dispatcher(self.file(dispatcher))
+    }
+
     fn file(&mut self, name: PathBuf) -> PathBuf {
         let path = self.root.join(&name);
         if !path.is_file() {
@@ -150,7 +173,7 @@ impl Tree<'_> {
         path
     }
 
-    fn complete(self, files: LibraryFiles) -> Result<LibraryFiles, HostLibraryError> {
+    fn complete<T>(self, files: T) -> Result<T, HostLibraryError> {
         if self.missing.is_empty() {
             Ok(files)
         } else {
@@ -209,6 +232,16 @@ mod tests {
         assert_eq!(files.companions.dispatcher, Some(root.path().join(names[3])));
         assert_eq!(files.companions.sim_context, None);
         assert_eq!(files.companions.read_programs().unwrap().dispatcher, names[3].as_bytes());
+
+        let of_device = || {
+            let runtime = "tensormap_and_ringbuffer";
+            Companions::programs_in_tree(root.path(), "a2a3", "onboard", runtime)
+        };
+        std::fs::remove_file(root.path().join(names[0])).unwrap();
+        assert_eq!(of_device().unwrap(), Companions { log: None, ..files.companions });
+        std::fs::remove_file(root.path().join(names[2])).unwrap();
+        let error = of_device().unwrap_err().to_string();
+        assert!(error.contains(names[2]) && !error.contains(names[1]), "{error}");
     }
 
     #[test]

@@ -45,6 +45,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use chip_worker;
+use chip_worker::{Platform, WorkerError};
 pub use scene;
 use scene::Scene;
 
@@ -78,6 +79,22 @@ pub struct Runner {
     command: &'static str,
     words: &'static [&'static str],
     scenes: &'static [Scene],
+    stand_in: Option<MakeStandIn>,
+}
+
+/// Makes a stand-in, when one is asked for.
+pub type MakeStandIn = fn() -> Result<StandIn, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What stands for chips on hardware, and for the libraries that lead there, on a machine without.
+#[allow(missing_debug_implementations, reason = "functions show nothing")]
+#[allow(clippy::exhaustive_structs, reason = "written as a literal by whoever has one")]
+pub struct StandIn {
+    /// The `build/lib` tree with its device programs.
+    pub programs: PathBuf,
+    /// What a process that runs cases of a platform needs in its environment.
+    pub environment: Box<dyn Fn(Platform) -> Vec<(&'static str, OsString)>>,
+    /// What it saw done wrong, or left, by processes that have ended by themselves.
+    pub complaints: Box<dyn Fn() -> Vec<String>>,
 }
 
 /// Why a runner cannot do its work at all.
@@ -88,6 +105,12 @@ enum Error {
     Compiler(#[from] kernel_compiler::CompileError),
     #[error(transparent)]
     Build(#[from] scene::BuildError),
+    #[error("{source}\n(or run {platform} on a stand-in: --stand-in)")]
+    Machine { platform: Platform, source: Box<WorkerError> },
+    #[error(transparent)]
+    MachineAlone(Box<WorkerError>),
+    #[error("there is no stand-in for hardware: {0}")]
+    StandIn(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("cannot start the process that runs the scenes: {0}")]
     Start(#[source] io::Error),
     #[error("cannot write the report {}: {source}", path.display())]
@@ -104,7 +127,14 @@ impl Runner {
     /// A runner of these scenes. `command` is what people type to call it, for help and for the commands in reports.
     #[must_use]
     pub const fn new(command: &'static str, scenes: &'static [Scene]) -> Self {
-        Self { command, words: &[], scenes }
+        Self { command, words: &[], scenes, stand_in: None }
+    }
+
+    /// With a stand-in for hardware, which `--stand-in` asks for.
+    #[must_use]
+    pub const fn stand_in(mut self, make: MakeStandIn) -> Self {
+        self.stand_in = Some(make);
+        self
     }
 
     /// The arguments with which this program comes here when it is started again, for a program that has other
@@ -126,16 +156,37 @@ impl Runner {
     /// To be called by the main thread, once per process: it takes over Ctrl-C.
     #[must_use]
     pub fn run(&self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
-        let options = match Options::parse(args) {
-            Ok(Asked::Run(options)) => options,
-            Ok(Asked::Help) => return self.ended(show(&options::help(self.command)).map_err(Error::from)),
-            Ok(Asked::Worker) => return worker::main(self.scenes),
-            Err(reason) => {
-                tell(&format!("error: {reason}\n\n{}", options::help(self.command)));
-                return ExitCode::from(USAGE);
+        let reason = match Options::parse(args) {
+            Ok(Asked::Run(options)) if options.stand_in && self.stand_in.is_none() => {
+                "there is no stand-in for hardware here; leave out --stand-in".to_owned()
             }
+            Ok(Asked::Run(options)) => return self.ended(self.run_as(&options)),
+            Ok(Asked::Help) => return self.ended(show(&self.help()).map_err(Error::from)),
+            Ok(Asked::Worker) => return worker::main(self.scenes),
+            Err(reason) => reason,
         };
-        self.ended(self.run_as(&options))
+        tell(&format!("error: {reason}\n\n{}", self.help()));
+        ExitCode::from(USAGE)
+    }
+
+    fn help(&self) -> String {
+        options::help(self.command, self.stand_in.is_some())
+    }
+
+    /// The stand-in, if one is asked for; without one, the machine must have what the items need.
+    fn hardware(&self, options: &Options, items: &[item::Item]) -> Result<Option<StandIn>, Error> {
+        if let Some(make) = self.stand_in.filter(|_| options.stand_in) {
+            return make().map(Some).map_err(Error::StandIn);
+        }
+        let mut platforms: Vec<Platform> = items.iter().map(|item| item.platform).collect();
+        platforms.dedup();
+        for platform in platforms {
+            platform.check_machine().map_err(|source| match self.stand_in {
+                Some(_) if !platform.is_simulated() => Error::Machine { platform, source: Box::new(source) },
+                _ => Error::MachineAlone(Box::new(source)),
+            })?;
+        }
+        Ok(None)
     }
 
     fn ended(&self, result: Result<u8, Error>) -> ExitCode {
@@ -168,7 +219,8 @@ impl Runner {
         if options.as_rank {
             return rank::run(&items, options);
         }
-        let mut session = Session::new(self, options, items)?;
+        let stand_in = self.hardware(options, &items)?;
+        let mut session = Session::new(self, options, items, stand_in)?;
         let ran = session.run();
         // Whatever went wrong, what is known is told.
         session.progress.end()?;

@@ -16,8 +16,12 @@ use crate::wire::Way;
 pub(crate) struct Options {
     pub(crate) wanted: Wanted,
     pub(crate) way: Way,
+    /// A `build/lib` tree with the programs of devices on hardware.
+    pub(crate) programs: PathBuf,
+    pub(crate) stand_in: bool,
     pub(crate) devices: u32,
     pub(crate) seed: u64,
+    pub(crate) diagnostics: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) retries: u32,
@@ -49,8 +53,15 @@ const MAX_DEVICES: u32 = 1024;
 /// Longer ones do not fit every clock.
 const MAX_SECONDS: f64 = 1e9;
 
-pub(crate) fn help(command: &str) -> String {
+/// The help about the stand-in for hardware, where there is one.
+const STAND_IN: &str = "  --stand-in           run a2a3 and a5 on a stand-in for their hardware and its libraries, with device programs
+                       for this machine; the default of --platform is a2a3, a5 then
+";
+
+pub(crate) fn help(command: &str, has_stand_in: bool) -> String {
+    let stand_in = if has_stand_in { STAND_IN } else { "" };
     let platforms = Platform::ALL.map(Platform::name).join(", ");
+    let simulated = Platform::SIMULATED.map(Platform::name).join(", ");
     let runtimes = RuntimeKind::ALL.map(RuntimeKind::name).join(", ");
     format!(
         "\
@@ -64,7 +75,7 @@ Cases run at the same time on virtual devices, all in one child process. A case 
 never ends is reported, and the others go on in another process.
 
 Which cases:
-  --platform LIST      of {platforms} (default: those in simulation)
+  --platform LIST      of {platforms} (default: {simulated}, which need no NPU)
   --runtime LIST       of {runtimes} (default: both)
   --exact              FILTERs are whole names: \"scene\", \"scene/case\", or one as reports show it
   --repeat N           run each case N times, with the same arguments
@@ -75,11 +86,14 @@ How:
   --seed N             what random arguments are drawn from (default: 0)
   --timeout SECONDS    for each case; a kernel that never ends is given up and named before that (default: 120)
   --total-timeout SECONDS  for all together (default: none)
+  --diagnostics DIR    let runs record all they can into DIR/<scene>/<case>/<platform>, for `cargo xtask report`; a case
+                       whose records do not hold together fails
   --smallest-rings     run the cases of tensormap_and_ringbuffer with the smallest rings that they pass with
   --as-rank            be one rank of the cases that have as many ranks as a launcher says, in this very process:
                        mpirun -n 4 {command} --as-rank
   --tree DIR           run on the libraries of a build/lib tree; cases that need Rust kernels or phases of a run
                        are left out
+{stand_in}  --programs DIR       the build/lib tree with the device programs for a2a3 and a5 (default: build/lib)
 
 After a failure:
   --retries N          run a case that failed or did not finish again, alone, up to N times; if it passes then it
@@ -113,8 +127,11 @@ impl Options {
         Self {
             wanted: Wanted::default(),
             way: Way::Linked,
+            programs: "build/lib".into(),
+            stand_in: false,
             devices: cpus(),
             seed: 0,
+            diagnostics: None,
             timeout: DEFAULT_TIMEOUT,
             total_timeout: None,
             retries: 0,
@@ -142,6 +159,7 @@ impl Options {
                 Long("list") => options.list = true,
                 Long("fail-fast") => options.fail_fast = true,
                 Long("keep-going") => options.fail_fast = false,
+                Long("stand-in") => options.stand_in = true,
                 Long("smallest-rings") => options.set_way(Way::SmallestRings)?,
                 Long("verbose") | Short('v') => options.verbose = true,
                 Value(filter) => options.wanted.filters.push(filter.string().map_err(text)?),
@@ -169,6 +187,8 @@ impl Options {
             "timeout" => self.timeout = seconds(name, &value(parser)?)?,
             "total-timeout" => self.total_timeout = Some(seconds(name, &value(parser)?)?),
             "tree" => self.set_way(Way::Tree(path(parser)?))?,
+            "diagnostics" => self.diagnostics = Some(path(parser)?),
+            "programs" => self.programs = path(parser)?,
             "retry-pto-isa" => self.retry_pto_isa = Some(path(parser)?),
             "json" => self.json = Some(report_file(&path(parser)?)?),
             "junit" => self.junit = Some(report_file(&path(parser)?)?),
@@ -180,7 +200,8 @@ impl Options {
     fn complete(&mut self) -> Result<(), String> {
         let wanted = &mut self.wanted;
         if wanted.platforms.is_empty() {
-            wanted.platforms = Platform::SIMULATED.to_vec();
+            wanted.platforms = Platform::ALL.to_vec();
+            wanted.platforms.retain(|platform| platform.is_simulated() != self.stand_in);
         }
         if wanted.runtimes.is_empty() {
             wanted.runtimes = RuntimeKind::ALL.to_vec();
@@ -193,6 +214,9 @@ impl Options {
             if wanted.runtimes.is_empty() {
                 return Err("--smallest-rings is for the runtime tensormap_and_ringbuffer".to_owned());
             }
+        }
+        if self.diagnostics.is_some() && self.wanted.repeat > 1 {
+            return Err("--diagnostics has one folder for each case, so --repeat has no meaning".to_owned());
         }
         if let Some(dir) = self.retry_pto_isa.as_ref().filter(|dir| !dir.join("include/pto").is_dir()) {
             return Err(format!(
@@ -349,6 +373,6 @@ mod tests {
     fn help_and_the_hidden_mode_are_found() {
         assert!(matches!(Options::parse(["-h".into()]), Ok(Asked::Help)));
         assert!(matches!(Options::parse([WORKER.into()]), Ok(Asked::Worker)));
-        assert!(help("x st").starts_with("x st [OPTIONS]") && !help("x").contains(WORKER));
+        assert!(help("x st", true).starts_with("x st [OPTIONS]") && !help("x", true).contains(WORKER));
     }
 }

@@ -1,5 +1,6 @@
 //! A child process that runs scenes, from its start to its certain end.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -29,6 +30,7 @@ impl Process {
         words: &[&str],
         plan: &Plan,
         objects: &[Arc<[u8]>],
+        environment: Vec<(&'static str, OsString)>,
         temporary: &Path,
         events: &Events,
     ) -> io::Result<Self> {
@@ -36,7 +38,7 @@ impl Process {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = std::env::args_os().next().unwrap_or_else(|| "scene-runner".into());
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(name).args(words).arg(WORKER).env("TMPDIR", temporary);
+        command.arg0(name).args(words).arg(WORKER).envs(environment).env("TMPDIR", temporary);
         // A group of its own: it does not get the Ctrl-C of the terminal, and is ended with all its children.
         command.stdin(plan.to_file(objects)?).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut process = Self { child: command.spawn()?, number, status: None };

@@ -252,6 +252,9 @@ fn again(command: &str, options: &Options) -> String {
             let _ = write!(words, " --tree {}", quoted(&tree.to_string_lossy()));
         }
     }
+    if options.stand_in {
+        words.push_str(" --stand-in");
+    }
     if options.seed != 0 {
         let _ = write!(words, " --seed {}", options.seed);
     }

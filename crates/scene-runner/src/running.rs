@@ -119,12 +119,22 @@ impl Session<'_> {
             way: self.options.way.clone(),
             seed: self.options.seed,
             watchdog_seconds: self.options.watchdog().as_secs_f64(),
+            diagnostics: self.options.diagnostics.clone(),
+            programs: Some(self.programs().to_owned()),
             devices: job.devices,
             items: planned.collect(),
             objects: objects.iter().map(|object| object.len() as u64).collect(),
         };
-        let process = Process::start(self.runner.words, &plan, &objects, self.scratch.path(), &self.events)
-            .map_err(Error::Start)?;
+        let environment = queue.first().map(|&item| self.environment(self.items[item].platform));
+        let process = Process::start(
+            self.runner.words,
+            &plan,
+            &objects,
+            environment.unwrap_or_default(),
+            self.scratch.path(),
+            &self.events,
+        )
+        .map_err(Error::Start)?;
         Ok(Watched {
             process,
             flights: Vec::new(),

@@ -1,11 +1,13 @@
 //! One call of a runner: compiles, runs, finds culprits, retries. Knows every item's record at any time.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use chip_worker::Platform;
 use kernel_compiler::KernelCompiler;
 use scene::{Objects, Sources};
 
@@ -16,7 +18,7 @@ use crate::progress::{Bar, Progress};
 use crate::record::{Attempt, End, Record};
 use crate::running::{Ending, Flight, Job};
 use crate::scratch::Scratch;
-use crate::{Error, Runner};
+use crate::{Error, Runner, StandIn};
 
 /// Why not everything was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +44,19 @@ pub(crate) struct Session<'a> {
     pub(crate) started: Instant,
     pub(crate) events: Events,
     pub(crate) scratch: Scratch,
+    stand_in: Option<StandIn>,
 }
 
 /// How often compilation looks at the clock and the bar.
 const TICK: Duration = Duration::from_millis(50);
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(runner: &'a Runner, options: &'a Options, items: Vec<Item>) -> io::Result<Self> {
+    pub(crate) fn new(
+        runner: &'a Runner,
+        options: &'a Options,
+        items: Vec<Item>,
+        stand_in: Option<StandIn>,
+    ) -> io::Result<Self> {
         Ok(Self {
             runner,
             options,
@@ -60,7 +68,21 @@ impl<'a> Session<'a> {
             started: Instant::now(),
             events: Events::new()?,
             scratch: Scratch::new()?,
+            stand_in,
         })
+    }
+
+    /// What the process that runs a platform's cases finds in its environment, beyond what this one does.
+    pub(crate) fn environment(&self, platform: Platform) -> Vec<(&'static str, OsString)> {
+        match &self.stand_in {
+            Some(stand_in) if !platform.is_simulated() => (stand_in.environment)(platform),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where the programs of devices on hardware are.
+    pub(crate) fn programs(&self) -> &Path {
+        self.stand_in.as_ref().map_or(&self.options.programs, |stand_in| &stand_in.programs)
     }
 
     /// Compiles and runs all items.
@@ -80,6 +102,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
+        self.problems.extend(self.stand_in.iter().flat_map(|stand_in| (stand_in.complaints)()));
         self.progress.end()?;
         Ok(())
     }
@@ -238,9 +261,10 @@ impl<'a> Session<'a> {
                 break;
             }
             let before = self.done();
-            let devices = self.options.devices.min(u32::try_from(queue.len()).unwrap_or(u32::MAX));
+            let together = self.first_together(queue);
+            let devices = self.options.devices.min(u32::try_from(together.len()).unwrap_or(u32::MAX));
             let job = Job { objects, devices, alone: false, pto_isa: None, announce: true };
-            if let Ending::Died { how, flights } = self.run_process(queue, &job)? {
+            if let Ending::Died { how, flights } = self.run_process(&together, &job)? {
                 self.explain(&how, flights, objects)?;
             }
             queue.retain(|&item| self.records[item].attempts.is_empty());
@@ -249,6 +273,13 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The first item, and all others that can be in one process with it: a stand-in is for one chip.
+    fn first_together(&self, queue: &[usize]) -> Vec<usize> {
+        let environment = |&item: &usize| self.environment(self.items[item].platform);
+        let first = queue.first().map(environment);
+        queue.iter().copied().filter(|item| Some(environment(item)) == first).collect()
     }
 
     /// Finds out which of the items that were under way made their process go away.

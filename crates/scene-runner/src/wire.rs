@@ -31,6 +31,10 @@ pub(crate) struct Plan {
     pub(crate) way: Way,
     pub(crate) seed: u64,
     pub(crate) watchdog_seconds: f64,
+    /// Where cases leave what their runs record, each in a folder of its own.
+    pub(crate) diagnostics: Option<PathBuf>,
+    /// Where the programs of devices on hardware are.
+    pub(crate) programs: Option<PathBuf>,
     /// How many devices run cases at once.
     pub(crate) devices: u32,
     /// The cases, in this order.
@@ -142,6 +146,8 @@ mod tests {
             way: Way::Tree("/a b".into()),
             seed: u64::MAX,
             watchdog_seconds: 0.25,
+            diagnostics: Some("/c d".into()),
+            programs: Some("/c".into()),
             devices: 3,
             items: vec![item],
             objects,

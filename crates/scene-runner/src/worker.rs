@@ -134,22 +134,27 @@ impl Work {
             Err(text) => return failed(text.clone()),
         };
         let watchdog = Duration::from_secs_f64(self.plan.watchdog_seconds);
-        let setup = Setup::default().device(device).seed(self.plan.seed).watchdog(watchdog);
+        let mut setup = Setup::default().device(device).seed(self.plan.seed).watchdog(watchdog);
+        if let Some(folder) = &self.plan.diagnostics {
+            let PlannedItem { scene, case, platform, .. } = &found.item;
+            setup = setup.diagnostics(folder.join(scene).join(case).join(platform));
+        }
+        if let Some(tree) = &self.plan.programs {
+            setup = setup.programs(tree);
+        }
         match self.run_built(built, &found.case, &setup) {
             Ok(result) => result,
-            Err(error) => {
-                CaseResult::Failed { text: error.to_string(), still_running: error.may_still_run() }
-            }
+            Err(error) => match error.lacks() {
+                Some(why) => CaseResult::LeftOut { why },
+                None => CaseResult::Failed { text: error.to_string(), still_running: error.may_still_run() },
+            },
         }
     }
 
     fn run_built(&self, built: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseResult, CaseError> {
         Ok(match &self.plan.way {
             Way::Linked => passed(&scene::run_alone(built, case, setup)?, None),
-            Way::Tree(tree) => match scene::run_in_tree(tree, built, case, setup)? {
-                Some(report) => passed(&report, None),
-                None => CaseResult::LeftOut { why: "it needs a worker that is linked in".to_owned() },
-            },
+            Way::Tree(tree) => passed(&scene::run_in_tree(tree, built, case, setup)?, None),
             Way::SmallestRings => {
                 let (sizes, report) = scene::run_with_smallest_rings(built, case, setup)?;
                 let RingSizes { task_window, heap, dep_pool, .. } = sizes;

@@ -1,16 +1,18 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chip_worker::{
-    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Communicator, LibraryFiles,
-    ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError,
+    ArgsError, CallConfig, CallableHandle, CallableSource, ChipWorker, Communicator, DeviceError,
+    LibraryFiles, Platform, ResourceReport, RingOptions, RunOutcome, RunnerError, WorkerError,
+    programs_in_tree,
 };
 
 use crate::build::BuiltScene;
 use crate::compare::Mismatch;
 use crate::data::Data;
+use crate::diagnostics;
 use crate::random::Random;
 use crate::ranks::{MakeWorker, Seat, run_ranks};
 
@@ -23,7 +25,11 @@ pub struct Case {
     script: Arc<Script>,
     rings: RingOptions,
     ranks: u32,
+    simulated_only: Option<&'static str>,
 }
+
+/// On hardware each rank is a process with a device of its own, see [`run_as_rank`](crate::run_as_rank).
+const RANKS_ON_HARDWARE: &str = "its ranks need a chip each; start them with mpirun and --as-rank";
 
 impl Case {
     /// A case that does as it likes.
@@ -31,7 +37,8 @@ impl Case {
     where
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
-        Self { name: name.into(), script: Arc::new(script), rings: RingOptions::default(), ranks: 1 }
+        let rings = RingOptions::default();
+        Self { name: name.into(), script: Arc::new(script), rings, ranks: 1, simulated_only: None }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -66,6 +73,24 @@ impl Case {
     #[must_use]
     pub fn rank_count(&self) -> u32 {
         self.ranks
+    }
+
+    /// The case in simulation only, as it needs what no device program has: `why`.
+    #[must_use]
+    pub fn simulated_only(mut self, why: &'static str) -> Self {
+        self.simulated_only = Some(why);
+        self
+    }
+
+    /// Whether it can run on a platform at all.
+    fn check(&self, platform: Platform) -> Result<(), CaseError> {
+        match self.simulated_only {
+            Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
+            None if self.ranks > 1 && !platform.is_simulated() => {
+                Err(CaseError::SimulatedOnly { why: RANKS_ON_HARDWARE })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The rings that it wants.
@@ -110,6 +135,12 @@ pub enum CaseError {
     /// The worker is closed and something is still held.
     #[error("the closed worker still holds {0}")]
     NotReleased(Box<ResourceReport>),
+    /// The case is for simulation, and this is hardware.
+    #[error("it runs in simulation only: {why}")]
+    SimulatedOnly {
+        /// What it needs.
+        why: &'static str,
+    },
     /// The case has failed, and threads of it were given up: they may still run.
     #[error("{source}")]
     LeftRunning {
@@ -140,6 +171,23 @@ impl CaseError {
             Self::Rank { still_running, .. } => *still_running,
             Self::NotReleased(report) => report.device.abandoned_threads > 0,
             _ => false,
+        }
+    }
+
+    /// What the case needs and no worker of such a kind has, if that is why it did not run: graphs, kernels or phases
+    /// of a run in Rust, for a loaded library or a chip on hardware; or what it says itself
+    /// ([`Case::simulated_only`]).
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        match self.of_rank() {
+            Self::Worker(WorkerError::LinkedOnly { .. }) => {
+                Some("it needs a worker that is linked in".to_owned())
+            }
+            Self::SimulatedOnly { why } => Some((*why).to_owned()),
+            Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
+                what, ..
+            }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
+            _ => None,
         }
     }
 }
@@ -195,15 +243,25 @@ impl CaseReport {
 }
 
 /// What a case is run with, apart from its scene.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Setup {
     device: u32,
     seed: u64,
     watchdog: Option<Duration>,
+    diagnostics: Option<PathBuf>,
+    programs: Option<PathBuf>,
 }
 
 impl Setup {
+    /// That of a rank: with a device and a folder of its own.
+    pub(crate) fn of_rank(&self, rank: u32) -> Self {
+        let mut setup = self.clone();
+        setup.device = self.device.wrapping_add(rank);
+        setup.diagnostics = self.diagnostics.as_ref().map(|folder| folder.join(format!("rank_{rank}")));
+        setup
+    }
+
     pub(crate) fn device_id(&self) -> u32 {
         self.device
     }
@@ -225,6 +283,20 @@ impl Setup {
         self.watchdog = Some(limit);
         self
     }
+
+    /// A folder in which runs leave what they have recorded: all of it, and of several runs the last counts. A case whose
+    /// records do not hold together fails.
+    pub fn diagnostics(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.diagnostics = Some(folder.into());
+        self
+    }
+
+    /// On hardware, the `build/lib` tree that has the programs of the device itself; needed there, unless the runtime
+    /// is a library of such a tree.
+    pub fn programs(mut self, tree: impl Into<PathBuf>) -> Self {
+        self.programs = Some(tree.into());
+        self
+    }
 }
 
 /// Where a case plays: a worker, and the programs of the scene.
@@ -235,6 +307,7 @@ pub struct Stage<'a> {
     case: &'a str,
     seed: u64,
     comm: Option<&'a Communicator>,
+    diagnostics: Option<&'a Path>,
     report: CaseReport,
 }
 
@@ -285,15 +358,24 @@ impl<'a> Stage<'a> {
         mut data: Data,
         config: &CallConfig,
     ) -> Result<RunOutcome, CaseError> {
+        let config = self.recorded(config)?;
         let args = data.args()?;
-        let outcome = self.worker.run(handle, &args, config)?;
+        let outcome = self.worker.run(handle, &args, &config)?;
         drop(args);
         self.report.runs += 1;
         self.report.tasks += outcome.tasks;
         self.report.host_wall += outcome.host_wall;
         self.report.device_wall += outcome.device_wall;
         let mismatches = data.mismatches();
-        if mismatches.is_empty() { Ok(outcome) } else { Err(CaseError::Wrong(mismatches)) }
+        if !mismatches.is_empty() {
+            return Err(CaseError::Wrong(mismatches));
+        }
+        self.diagnostics.map_or(Ok(()), diagnostics::check)?;
+        Ok(outcome)
+    }
+
+    fn recorded(&self, config: &CallConfig) -> Result<CallConfig, CaseError> {
+        self.diagnostics.map_or(Ok(*config), |folder| diagnostics::all_on(config, folder))
     }
 
     /// Runs a callable that fails; the status it ends with, and its text. The results that `data` expects are those from
@@ -307,8 +389,9 @@ impl<'a> Stage<'a> {
         mut data: Data,
         config: &CallConfig,
     ) -> Result<(i32, String), CaseError> {
+        let config = self.recorded(config)?;
         let args = data.args()?;
-        let result = self.worker.run(handle, &args, config);
+        let result = self.worker.run(handle, &args, &config);
         drop(args);
         let status = match result {
             Err(error) => match error.code() {
@@ -348,20 +431,27 @@ pub fn run_case(
     case: &Case,
     seed: u64,
 ) -> Result<CaseReport, CaseError> {
-    play(worker, scene, case, seed, None)
+    perform(worker, scene, case, &Setup::default().seed(seed), None)
 }
 
-fn play(
+fn perform(
     worker: &ChipWorker,
     scene: &BuiltScene,
     case: &Case,
-    seed: u64,
+    setup: &Setup,
     seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
     let before = worker.report();
     let comm = seat.map(|seat| worker.join(seat.rank, seat.ranks, seat.path)).transpose()?;
-    let (case_name, report) = (case.name(), CaseReport::default());
-    let mut stage = Stage { worker, scene, case: case_name, seed, comm: comm.as_ref(), report };
+    let mut stage = Stage {
+        worker,
+        scene,
+        case: case.name(),
+        seed: setup.seed,
+        comm: comm.as_ref(),
+        diagnostics: setup.diagnostics.as_deref(),
+        report: CaseReport::default(),
+    };
     (case.script)(&mut stage)?;
     let report = stage.report;
     comm.map(Communicator::close).transpose()?;
@@ -372,18 +462,18 @@ fn play(
     Ok(report)
 }
 
-/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree. `None` if the case needs what
-/// loaded libraries do not have: graphs and kernels in Rust, or phases of a run.
+/// Runs a case on a worker of its own whose runtime is a library of a `build/lib` tree.
 ///
 /// # Errors
-/// As [`run_alone`].
+/// As [`run_alone`]; [`CaseError::lacks`] tells what loaded libraries do not have.
 pub fn run_in_tree(
     tree: &Path,
     scene: &BuiltScene,
     case: &Case,
     setup: &Setup,
-) -> Result<Option<CaseReport>, CaseError> {
+) -> Result<CaseReport, CaseError> {
     let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    case.check(platform)?;
     let (arch, variant) = platform.folders();
     let files = LibraryFiles::in_tree(tree, arch, variant, runtime.name()).map_err(WorkerError::from)?;
     let rings = case.rings;
@@ -398,12 +488,7 @@ pub fn run_in_tree(
             size.iter().fold(companions, |companions, size| companions.option(name, size.to_string()));
     }
     let load = |device| ChipWorker::load_as(&files.library, &companions, platform, runtime, device);
-    match run_on(scene, case, setup, &load) {
-        Err(error) if matches!(error.of_rank(), CaseError::Worker(WorkerError::LinkedOnly { .. })) => {
-            Ok(None)
-        }
-        result => result.map(Some),
-    }
+    run_on(scene, case, setup, &load)
 }
 
 /// Runs a case on a worker of its own, with rings as it wants them, and demands that closing it gives back everything.
@@ -411,6 +496,7 @@ pub fn run_in_tree(
 /// # Errors
 /// As [`run_case`], and [`CaseError::NotReleased`].
 pub fn run_alone(scene: &BuiltScene, case: &Case, setup: &Setup) -> Result<CaseReport, CaseError> {
+    case.check(scene.platform())?;
     run_on(scene, case, setup, &|device| linked_worker(scene, case, setup, device))
 }
 
@@ -421,11 +507,12 @@ pub(crate) fn linked_worker(
     setup: &Setup,
     device: u32,
 ) -> Result<ChipWorker, WorkerError> {
-    let mut worker = ChipWorker::builder()
-        .platform(scene.platform())
-        .runtime(scene.scene().runtime)
-        .device(device)
-        .rings(case.rings);
+    let (platform, runtime) = (scene.platform(), scene.scene().runtime);
+    let mut worker =
+        ChipWorker::builder().platform(platform).runtime(runtime).device(device).rings(case.rings);
+    if let Some(tree) = setup.programs.as_ref().filter(|_| !platform.is_simulated()) {
+        worker = worker.programs(programs_in_tree(tree, platform, runtime)?);
+    }
     if let Some(limit) = setup.watchdog {
         worker = worker.watchdog(Some(limit)).comm_limit(limit);
     }
@@ -451,7 +538,7 @@ pub(crate) fn run_and_close(
     setup: &Setup,
     seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
-    let result = play(&worker, scene, case, setup.seed, seat);
+    let result = perform(&worker, scene, case, setup, seat);
     let running = worker.report().device.abandoned_threads > 0;
     let report = match result {
         Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),

@@ -50,6 +50,7 @@ mod case;
 mod compare;
 mod data;
 mod describe;
+mod diagnostics;
 mod random;
 mod ranks;
 mod smallest;

@@ -1,6 +1,7 @@
 //! What is told and tidied when the process ends.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -75,7 +76,7 @@ pub(crate) fn at_exit() {
 extern "C" fn end() {
     let Settings { report: path, .. } = &process().settings;
     if let Some(path) = path
-        && let Err(error) = std::fs::write(path, report())
+        && let Err(error) = append(path, &report())
     {
         log::error!("no report in {}: {error}", path.display());
     }
@@ -84,6 +85,11 @@ extern "C" fn end() {
         // Whoever still writes there makes this fail, which costs a file in a folder for such.
         drop(std::fs::remove_dir_all(directory));
     }
+}
+
+/// Processes may share a report: each adds what it has to say.
+fn append(path: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::File::options().create(true).append(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// One line per device that left something and per violation; empty if all is well.

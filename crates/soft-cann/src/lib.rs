@@ -21,7 +21,7 @@
 //! | `SOFT_CANN_MEMORY` | bytes of each device, 32 GiB |
 //! | `SOFT_CANN_TIME_SCALE` | how many times longer limits of time are than calls say, 10 |
 //! | `SOFT_CANN_INJECT` | rules ([`Rule`]'s text), separated by `;`, with `dev=D` for one device only |
-//! | `SOFT_CANN_REPORT` | a file that gets a line for everything left or done wrong when the process ends |
+//! | `SOFT_CANN_REPORT` | a file to which the process adds a line for everything left or done wrong when it ends |
 //!
 //! ```
 //! use soft_cann::{Chip, Devices, Rule};

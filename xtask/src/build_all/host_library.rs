@@ -14,6 +14,9 @@ use super::{Combination, project};
 
 pub const FILE_NAME: &str = "libhost_runtime.so";
 
+/// The profile of cargo for everything that clients get.
+pub const PROFILE: &str = "dist";
+
 /// Builds the library of a combination.
 ///
 /// Each combination has a target directory of its own. In a shared one they would take turns: cargo gives the
@@ -25,7 +28,7 @@ pub fn build(combination: Combination, workshop: &Path, quiet: bool) -> Result<V
     let mut command = Command::new(&cargo);
     command
         .current_dir(project())
-        .args(["build", "--package", "host-runtime", "--profile", "dist", "--locked"])
+        .args(["build", "--package", "host-runtime", "--profile", PROFILE, "--locked"])
         .args(["--no-default-features", "--features", &combination.features()])
         .arg("--target-dir")
         .arg(workshop.join(combination.to_string()))
@@ -53,15 +56,16 @@ fn built_file(messages: &[u8]) -> Option<PathBuf> {
     paths.find(|path| path.file_name().is_some_and(|name| name == FILE_NAME))
 }
 
-/// What the other libraries of a process export. Clients happen to load them first, but a host library must not
-/// rely on it: it has to load alone.
+/// What the other libraries of a process export, and those of CANN. Clients happen to load the former first, but a
+/// host library must not rely on either: it has to load alone.
 pub struct Scope {
     exports: BTreeSet<String>,
 }
 
 impl Scope {
     pub fn of<'a>(libraries: impl IntoIterator<Item = &'a [u8]>) -> Result<Self> {
-        let mut exports = BTreeSet::new();
+        let mut exports: BTreeSet<String> =
+            hal_sys::FUNCTIONS.iter().map(|function| function.name.to_owned()).collect();
         for bytes in libraries {
             exports.extend(Symbols::of(bytes)?.exported.into_iter().map(str::to_owned));
         }
@@ -157,6 +161,9 @@ mod tests {
                     int f(void) { unified_log_error(); return pto_cpu_sim_get_bound_device(); }";
         let error = check(&(functions(|_| true) + uses)).unwrap_err();
         assert!(error.ends_with("have: pto_cpu_sim_get_bound_device, unified_log_error"), "{error}");
+        let uses = "int rtMalloc(void); int f(void) { return rtMalloc(); }";
+        let error = check(&(functions(|_| true) + uses)).unwrap_err();
+        assert!(error.ends_with("other libraries of the process have: rtMalloc"), "{error}");
     }
 
     #[test]
