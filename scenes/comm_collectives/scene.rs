@@ -9,7 +9,7 @@ pub(crate) const SCENE: Scene = Scene {
     folder: concat!(env!("CARGO_MANIFEST_DIR"), "/comm_collectives"),
     include_dirs: crate::INCLUDE_DIRS,
     runtime: RuntimeKind::HostBuildGraph,
-    platforms: &[Platform::A2a3Sim, Platform::A5Sim],
+    platforms: &Platform::ALL,
     programs: &[Program {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_comm_collectives" },

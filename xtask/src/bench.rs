@@ -321,6 +321,7 @@ impl Options {
         WARM + self.samples
     }
 
+    /// Whether the figure was wanted.
     pub(crate) fn measure(
         &self,
         name: &str,

@@ -302,14 +302,6 @@ pub enum RunnerError {
         /// Why, and what to do.
         reason: &'static str,
     },
-    /// The run has ended well and its results are in place, but what it recorded could not be written.
-    #[error("the run has ended well and its results are in place, but {source}")]
-    Export {
-        /// How the run ended.
-        outcome: Box<RunOutcome>,
-        /// Which file, and why.
-        source: run_records::RecordsError,
-    },
     /// A call between ranks that cannot be.
     #[error("{call}: {reason}")]
     Comm {
@@ -317,6 +309,14 @@ pub enum RunnerError {
         call: &'static str,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The run has ended well and its results are in place, but what it recorded could not be written.
+    #[error("the run has ended well and its results are in place, but {source}")]
+    Export {
+        /// How the run ended.
+        outcome: Box<RunOutcome>,
+        /// Which file, and why.
+        source: run_records::RecordsError,
     },
     /// The runner is closed.
     #[error("the worker is closed")]

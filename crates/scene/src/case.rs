@@ -24,9 +24,12 @@ pub struct Case {
     name: String,
     script: Arc<Script>,
     rings: RingOptions,
-    simulated_only: Option<&'static str>,
     ranks: u32,
+    simulated_only: Option<&'static str>,
 }
+
+/// On hardware each rank is a process with a device of its own, see [`run_as_rank`](crate::run_as_rank).
+const RANKS_ON_HARDWARE: &str = "its ranks need a chip each; start them with mpirun and --as-rank";
 
 impl Case {
     /// A case that does as it likes.
@@ -35,7 +38,7 @@ impl Case {
         F: Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync + 'static,
     {
         let rings = RingOptions::default();
-        Self { name: name.into(), script: Arc::new(script), rings, simulated_only: None, ranks: 1 }
+        Self { name: name.into(), script: Arc::new(script), rings, ranks: 1, simulated_only: None }
     }
 
     /// A case that runs `program` once and compares its results with the expected ones of `data`, which it draws
@@ -58,21 +61,6 @@ impl Case {
         self
     }
 
-    /// The case in simulation only, as it needs what no device program has: `why`.
-    #[must_use]
-    pub fn simulated_only(mut self, why: &'static str) -> Self {
-        self.simulated_only = Some(why);
-        self
-    }
-
-    /// Whether it can run on a platform at all.
-    fn check(&self, platform: Platform) -> Result<(), CaseError> {
-        match self.simulated_only {
-            Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
-            _ => Ok(()),
-        }
-    }
-
     /// The case as a job of that many ranks: each does what the case says on a worker of its own, at the same time, with a
     /// communicator to reach the others by, see [`Stage::comm`].
     #[must_use]
@@ -85,6 +73,24 @@ impl Case {
     #[must_use]
     pub fn rank_count(&self) -> u32 {
         self.ranks
+    }
+
+    /// The case in simulation only, as it needs what no device program has: `why`.
+    #[must_use]
+    pub fn simulated_only(mut self, why: &'static str) -> Self {
+        self.simulated_only = Some(why);
+        self
+    }
+
+    /// Whether it can run on a platform at all.
+    fn check(&self, platform: Platform) -> Result<(), CaseError> {
+        match self.simulated_only {
+            Some(why) if !platform.is_simulated() => Err(CaseError::SimulatedOnly { why }),
+            None if self.ranks > 1 && !platform.is_simulated() => {
+                Err(CaseError::SimulatedOnly { why: RANKS_ON_HARDWARE })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The rings that it wants.
@@ -179,11 +185,8 @@ impl CaseError {
             }
             Self::SimulatedOnly { why } => Some((*why).to_owned()),
             Self::Worker(WorkerError::Runner(RunnerError::Device(DeviceError::Unsupported {
-                what,
-                device,
-            }))) if what.contains("Rust") || what.contains("other chips") => {
-                Some(format!("{device} does not have {what}"))
-            }
+                what, ..
+            }))) if what.contains("Rust") => Some(format!("no device takes {what}")),
             _ => None,
         }
     }
@@ -251,6 +254,14 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// That of a rank: with a device and a folder of its own.
+    pub(crate) fn of_rank(&self, rank: u32) -> Self {
+        let mut setup = self.clone();
+        setup.device = self.device.wrapping_add(rank);
+        setup.diagnostics = self.diagnostics.as_ref().map(|folder| folder.join(format!("rank_{rank}")));
+        setup
+    }
+
     pub(crate) fn device_id(&self) -> u32 {
         self.device
     }
@@ -295,8 +306,8 @@ pub struct Stage<'a> {
     scene: &'a BuiltScene,
     case: &'a str,
     seed: u64,
-    diagnostics: Option<&'a Path>,
     comm: Option<&'a Communicator>,
+    diagnostics: Option<&'a Path>,
     report: CaseReport,
 }
 
@@ -420,10 +431,10 @@ pub fn run_case(
     case: &Case,
     seed: u64,
 ) -> Result<CaseReport, CaseError> {
-    play(worker, scene, case, &Setup::default().seed(seed), None)
+    perform(worker, scene, case, &Setup::default().seed(seed), None)
 }
 
-fn play(
+fn perform(
     worker: &ChipWorker,
     scene: &BuiltScene,
     case: &Case,
@@ -432,16 +443,13 @@ fn play(
 ) -> Result<CaseReport, CaseError> {
     let before = worker.report();
     let comm = seat.map(|seat| worker.join(seat.rank, seat.ranks, seat.path)).transpose()?;
-    let of_rank =
-        |folder: &PathBuf| seat.map_or(folder.clone(), |seat| folder.join(format!("rank{}", seat.rank)));
-    let diagnostics = setup.diagnostics.as_ref().map(of_rank);
     let mut stage = Stage {
         worker,
         scene,
         case: case.name(),
         seed: setup.seed,
-        diagnostics: diagnostics.as_deref(),
         comm: comm.as_ref(),
+        diagnostics: setup.diagnostics.as_deref(),
         report: CaseReport::default(),
     };
     (case.script)(&mut stage)?;
@@ -530,7 +538,7 @@ pub(crate) fn run_and_close(
     setup: &Setup,
     seat: Option<Seat<'_>>,
 ) -> Result<CaseReport, CaseError> {
-    let result = play(&worker, scene, case, setup, seat);
+    let result = perform(&worker, scene, case, setup, seat);
     let running = worker.report().device.abandoned_threads > 0;
     let report = match result {
         Err(error) if running => return Err(CaseError::LeftRunning { source: Box::new(error) }),

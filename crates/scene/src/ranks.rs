@@ -37,10 +37,11 @@ pub(crate) fn run_ranks(
     let first = Mutex::new(None);
     let run = |rank| {
         let seat = Seat { rank, ranks, path: &path };
-        let worker = make(setup.device_id().wrapping_add(rank));
+        let setup = setup.of_rank(rank);
+        let worker = make(setup.device_id());
         let result = worker
             .map_err(CaseError::from)
-            .and_then(|worker| run_and_close(worker, scene, case, setup, Some(seat)));
+            .and_then(|worker| run_and_close(worker, scene, case, &setup, Some(seat)));
         if result.is_err() {
             first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(rank);
         }
@@ -96,8 +97,9 @@ pub fn run_as_rank(
     let name = format!("simpler-scene-{}-{}-{}", scene.scene().name, case.name(), scene.platform());
     let path = std::env::temp_dir().join(name);
     let seat = Seat { rank: launch.rank, ranks: launch.ranks, path: &path };
-    let worker = linked_worker(scene, case, setup, setup.device_id().wrapping_add(launch.rank))?;
-    run_and_close(worker, scene, case, setup, Some(seat))
+    let setup = setup.of_rank(launch.rank);
+    let worker = linked_worker(scene, case, &setup, setup.device_id())?;
+    run_and_close(worker, scene, case, &setup, Some(seat))
 }
 
 /// A place that no other case meets at. It is only a name: nothing is made there.
