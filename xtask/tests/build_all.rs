@@ -156,9 +156,8 @@ fn everything_is_put_where_clients_look_for_it() {
             programs.display()
         )
     );
-    let program = std::fs::read_to_string(
-        place.path("out/a2a3/onboard/tensormap_and_ringbuffer/aicore_kernel.o"),
-    );
+    let program =
+        std::fs::read_to_string(place.path("out/a2a3/onboard/tensormap_and_ringbuffer/aicore_kernel.o"));
     assert!(program.unwrap().contains("--features a2a3,tensormap_and_ringbuffer,aicore "));
     let dispatcher = std::fs::read(place.path("out/a5/dispatcher/libsimpler_aicpu_dispatcher.so")).unwrap();
     assert_eq!(dispatcher, device_programs::dispatcher());
@@ -244,11 +243,13 @@ fn a_part_for_hardware_has_the_programs_of_the_device_and_what_installs_them() {
 #[test]
 fn a_device_program_that_cannot_be_built_is_shown_and_nothing_is_published() {
     let place = Place::new();
-    let fails = CARGO.replace("device-programs) ", "device-programs) echo \"error: told so\" >&2; exit 101; ");
+    let fails =
+        CARGO.replace("device-programs) ", "device-programs) echo \"error: told so\" >&2; exit 101; ");
     std::fs::write(place.path("cargo"), fails).unwrap();
     let ended = place.build(&["--variant", "onboard"]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
-    let said = "cargo failed to build device programs with features a2a3,host_build_graph,aicpu:\nerror: told so";
+    let said =
+        "cargo failed to build device programs with features a2a3,host_build_graph,aicpu:\nerror: told so";
     assert!(ended.err.contains(said), "{}", ended.err);
     assert!(place.published().is_empty());
 }

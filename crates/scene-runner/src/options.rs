@@ -356,6 +356,7 @@ mod tests {
     fn help_and_the_hidden_mode_are_found() {
         assert!(matches!(Options::parse(["-h".into()]), Ok(Asked::Help)));
         assert!(matches!(Options::parse([WORKER.into()]), Ok(Asked::Worker)));
-        assert!(help("x st").starts_with("x st [OPTIONS]") && !help("x").contains(WORKER));
+        assert!(help("x st", true).starts_with("x st [OPTIONS]") && !help("x", true).contains(WORKER));
+        assert!(help("x", true).contains("--stand-in") && !help("x", false).contains("--stand-in"));
     }
 }
