@@ -18,10 +18,14 @@ struct Place {
 const CARGO: &str = r#"#!/bin/sh
 echo "$@" >> "$SCRATCH/calls"
 if [ -e "$SCRATCH/fail" ]; then echo "error: told so" >&2; exit 101; fi
+case "$3" in
+host-runtime) name=libhost_runtime.so ;;
+device-programs) name=libdevice_programs.so; echo "program: $*" > "$SCRATCH/$name" ;;
+esac
 while [ "$1" != --target-dir ]; do shift; done
 mkdir -p "$2/dist"
-cp "$SCRATCH/host.so" "$2/dist/libhost_runtime.so"
-echo '{"reason":"compiler-artifact","filenames":["'"$2"'/dist/libhost_runtime.so"]}'
+cp "$SCRATCH/$name" "$2/dist/$name"
+echo '{"reason":"compiler-artifact","filenames":["'"$2/dist/$name"'"]}'
 "#;
 
 struct Ended {
@@ -58,7 +62,7 @@ impl Place {
             writeln!(source, "void {}(void) {{}}", signature.name).unwrap();
         }
         std::fs::write(self.path("host.c"), source).unwrap();
-        compile(&self.path("host.c"), &self.path("host.so"), &["-shared", "-fPIC"]);
+        compile(&self.path("host.c"), &self.path("libhost_runtime.so"), &["-shared", "-fPIC"]);
     }
 
     fn build_with(&self, env: &[(&str, &str)], args: &[&str]) -> Ended {
@@ -112,23 +116,27 @@ fn everything_is_put_where_clients_look_for_it() {
     let mut expected = vec!["libcpu_sim_context.so".to_owned(), "libsimpler_log.so".to_owned()];
     for arch in ["a2a3", "a5"] {
         for runtime in ["host_build_graph", "tensormap_and_ringbuffer"] {
-            for name in ["libaicore_kernel.so", "libaicpu_kernel.so", "libhost_runtime.so"] {
-                expected.push(format!("{arch}/sim/{runtime}/{name}"));
+            for (variant, aicore) in [("sim", "libaicore_kernel.so"), ("onboard", "aicore_kernel.o")] {
+                for name in [aicore, "libaicpu_kernel.so", "libhost_runtime.so"] {
+                    expected.push(format!("{arch}/{variant}/{runtime}/{name}"));
+                }
             }
         }
+        expected.push(format!("{arch}/dispatcher/libsimpler_aicpu_dispatcher.so"));
     }
     expected.sort_unstable();
     let published = place.published();
     assert_eq!(published.keys().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-    assert_eq!((first.out.lines().count(), first.out.matches("new ").count()), (14, 14), "{}", first.out);
+    assert_eq!((first.out.lines().count(), first.out.matches("new ").count()), (28, 28), "{}", first.out);
     for name in expected {
         assert!(first.out.contains(&format!("/out/{name}\n")), "{name}: {}", first.out);
     }
-    assert!(first.err.contains("] 3 of 4: a5/sim/host_build_graph\n"), "{}", first.err);
+    assert!(first.err.contains("] 3 of 8: a5/sim/host_build_graph\n"), "{}", first.err);
 
     let calls = place.calls();
     let target = place.path("target/build-all/a5-sim-host_build_graph");
-    assert_eq!(calls.len(), 4);
+    // Four libraries in simulation; on hardware as many, each with two programs.
+    assert_eq!(calls.len(), 4 + 4 * 3);
     assert_eq!(
         calls[2],
         format!(
@@ -138,15 +146,32 @@ fn everything_is_put_where_clients_look_for_it() {
         )
     );
 
+    let programs = place.path("target/device-programs");
+    assert_eq!(
+        calls[15],
+        format!(
+            "build --package device-programs --lib --profile dist --locked --no-default-features \
+             --features a5,tensormap_and_ringbuffer,aicore --target-dir {} \
+             --message-format json-render-diagnostics",
+            programs.display()
+        )
+    );
+    let program =
+        std::fs::read_to_string(place.path("out/a2a3/onboard/tensormap_and_ringbuffer/aicore_kernel.o"));
+    assert!(program.unwrap().contains("--features a2a3,tensormap_and_ringbuffer,aicore "));
+    let dispatcher = std::fs::read(place.path("out/a5/dispatcher/libsimpler_aicpu_dispatcher.so")).unwrap();
+    assert_eq!(dispatcher, device_programs::dispatcher());
+
     let second = place.build(&[]);
-    assert_eq!((second.code, second.out.matches("unchanged ").count()), (0, 14), "{}", second.out);
+    assert_eq!((second.code, second.out.matches("unchanged ").count()), (0, 28), "{}", second.out);
     assert_eq!(place.published(), published, "files that did not change stay the same files");
 
     std::fs::write(place.path("out/libsimpler_log.so"), "damaged").unwrap();
     let third = place.build(&["--quiet"]);
     assert_eq!((third.code, third.out.as_str(), third.err.as_str()), (0, "", ""));
     assert!(std::fs::read(place.path("out/libsimpler_log.so")).unwrap().starts_with(b"\x7fELF"));
-    assert!(place.calls().last().unwrap().ends_with(" --quiet"));
+    let of_hosts: Vec<String> = place.calls().into_iter().filter(|call| call.contains(" host-")).collect();
+    assert!(of_hosts.last().unwrap().ends_with(" --quiet"));
 }
 
 #[test]
@@ -196,14 +221,37 @@ fn what_fails_is_shown_and_nothing_is_published() {
 }
 
 #[test]
-fn real_chips_are_refused_and_said_why() {
+fn a_part_for_hardware_has_the_programs_of_the_device_and_what_installs_them() {
     let place = Place::new();
-    for args in [&["--variant", "onboard"][..], &["--variant", "sim", "--variant", "onboard"]] {
-        let ended = place.build(args);
-        assert_eq!((ended.code, ended.out.as_str()), (1, ""));
-        assert!(ended.err.starts_with("error: this version has no onboard platform"), "{}", ended.err);
-    }
-    assert!(place.calls().is_empty() && place.published().is_empty());
+    let ended = place.build(&["--arch", "a5", "--variant", "onboard", "--runtime", "host_build_graph"]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let files: Vec<String> = place.published().into_keys().collect();
+    assert_eq!(
+        files,
+        [
+            "a5/dispatcher/libsimpler_aicpu_dispatcher.so",
+            "a5/onboard/host_build_graph/aicore_kernel.o",
+            "a5/onboard/host_build_graph/libaicpu_kernel.so",
+            "a5/onboard/host_build_graph/libhost_runtime.so",
+            "libcpu_sim_context.so",
+            "libsimpler_log.so",
+        ]
+    );
+    assert!(place.calls()[0].contains("--features a5,onboard,host_build_graph "), "{:?}", place.calls());
+}
+
+#[test]
+fn a_device_program_that_cannot_be_built_is_shown_and_nothing_is_published() {
+    let place = Place::new();
+    let fails =
+        CARGO.replace("device-programs) ", "device-programs) echo \"error: told so\" >&2; exit 101; ");
+    std::fs::write(place.path("cargo"), fails).unwrap();
+    let ended = place.build(&["--variant", "onboard"]);
+    assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+    let said =
+        "cargo failed to build device programs with features a2a3,host_build_graph,aicpu:\nerror: told so";
+    assert!(ended.err.contains(said), "{}", ended.err);
+    assert!(place.published().is_empty());
 }
 
 #[test]
@@ -222,7 +270,7 @@ fn wrong_options_end_with_2_and_help_with_0() {
 /// Lets a program use the log library that build-all makes: its exit code 0, standard output and error.
 fn log_scenario(name: &str) -> (String, String) {
     let place = Place::new();
-    assert_eq!(place.build(&["--arch", "a5", "--runtime", "host_build_graph"]).code, 0);
+    assert_eq!(place.build(&["--arch", "a5", "--variant", "sim", "--runtime", "host_build_graph"]).code, 0);
     let driver = place.path("driver");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/log_driver.c");
     compile(&source, &driver, &["-Wall", "-pthread", "-ldl"]);

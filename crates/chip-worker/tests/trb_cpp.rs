@@ -6,17 +6,10 @@ mod common;
 use chip_worker::{
     Args, ChipCallable, ChipWorker, CoreType, Platform, RunnerError, RuntimeKind, VariantError, WorkerError,
 };
-use common::{config, kernel, trb_library};
-
-/// out[0] = in[0] + scalar; tensors come as descriptors.
-const ADD: &str = r"
-    struct Tensor { int64_t addr, size, owner, start; };
-    auto *in = reinterpret_cast<Tensor *>(args[0]);
-    auto *out = reinterpret_cast<Tensor *>(args[1]);
-    reinterpret_cast<int64_t *>(out->addr)[out->start] = reinterpret_cast<int64_t *>(in->addr)[in->start] + args[2];";
+use common::{TRB_ADD_BODY, TRB_ADD_KERNEL, config, kernel, trb_library};
 
 fn image(entry: &str, config_name: &str, library: &[u8]) -> ChipCallable {
-    let add = kernel(CoreType::Aiv, ADD);
+    let add = kernel(CoreType::Aiv, TRB_ADD_KERNEL);
     ChipCallable::builder(entry).config_name(config_name).binary(library).child(0, &add).build().unwrap()
 }
 
@@ -40,25 +33,12 @@ fn status(error: &WorkerError) -> (i32, &str) {
     (*code, text)
 }
 
-const BODY: &str = r"
-    const Tensor in = from_tensor_arg(args.tensor(0)), out = from_tensor_arg(args.tensor(1));
-    const uint32_t shape[1] = {1};
-    const TensorCreateInfo info(shape, 1, DataType::INT64);
-    TaskOutputTensors half;
-    PTO2_SCOPE() {
-        Arg first;
-        first.add_input(in); first.add_output(info); first.add_scalar(args.scalar(0) - 1);
-        half = rt_submit_aiv_task(0, first);
-        Arg second;
-        second.add_input(half.get_ref(0)); second.add_output(out); second.add_scalar(uint64_t{1});
-        rt_submit_aiv_task(0, second);
-    }";
-
 #[test]
 fn compiled_orchestrations_run_on_both_chips_under_given_and_default_names() {
-    let named = trb_library(&format!("extern \"C\" void add(const ChipStorageTaskArgs &args) {{ {BODY} }}"));
+    let named =
+        trb_library(&format!("extern \"C\" void add(const ChipStorageTaskArgs &args) {{ {TRB_ADD_BODY} }}"));
     let default = trb_library(&format!(
-        "extern \"C\" void aicpu_orchestration_entry(const ChipStorageTaskArgs &args) {{ {BODY} }}\n\
+        "extern \"C\" void aicpu_orchestration_entry(const ChipStorageTaskArgs &args) {{ {TRB_ADD_BODY} }}\n\
          extern \"C\" PTO2OrchestrationConfig aicpu_orchestration_config(const ChipStorageTaskArgs &) {{ return {{3}}; }}"
     ));
     for platform in Platform::SIMULATED {
@@ -78,7 +58,7 @@ fn what_goes_wrong_in_a_library_is_an_error_and_the_worker_goes_on() {
             "extern \"C\" void add(const ChipStorageTaskArgs &args) {{ (void)args; {body} }}"
         ))
     };
-    let good = image("add", "", &entry(BODY));
+    let good = image("add", "", &entry(TRB_ADD_BODY));
     let failing = |library: &[u8], config_name: &str| {
         let error = run(&worker, &image("add", config_name, library)).unwrap_err();
         assert_eq!(run(&worker, &good).unwrap(), 42, "after {error}");
@@ -103,7 +83,7 @@ fn what_goes_wrong_in_a_library_is_an_error_and_the_worker_goes_on() {
     // More arguments expected than given, and an exception from there.
     let config = |body: &str| {
         trb_library(&format!(
-            "extern \"C\" void add(const ChipStorageTaskArgs &args) {{ {BODY} }}\n\
+            "extern \"C\" void add(const ChipStorageTaskArgs &args) {{ {TRB_ADD_BODY} }}\n\
              extern \"C\" PTO2OrchestrationConfig conf(const ChipStorageTaskArgs &) {{ {body} }}"
         ))
     };
@@ -112,11 +92,11 @@ fn what_goes_wrong_in_a_library_is_an_error_and_the_worker_goes_on() {
     let error = failing(&config("throw 5;"), "conf");
     assert!(status(&error).1.contains("configuration function threw"), "{error}");
     // No such entry: refused where the callable is registered.
-    let error = run(&worker, &image("other", "", &entry(BODY))).unwrap_err();
+    let error = run(&worker, &image("other", "", &entry(TRB_ADD_BODY))).unwrap_err();
     assert!(matches!(&error, WorkerError::Runner(RunnerError::Variant(VariantError::Load(_)))), "{error}");
     // A kernel that throws.
     let broken = kernel(CoreType::Aiv, "throw std::runtime_error(\"broken kernel\");");
-    let library = entry(BODY);
+    let library = entry(TRB_ADD_BODY);
     let callable = ChipCallable::builder("add").binary(&library).child(0, &broken).build().unwrap();
     assert!(run(&worker, &callable).unwrap_err().to_string().contains("broken kernel"));
     assert_eq!(run(&worker, &good).unwrap(), 42);

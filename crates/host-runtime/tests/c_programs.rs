@@ -5,10 +5,11 @@
 mod common;
 mod programs;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use common::{graphs, library, tree};
-use programs::{program, run};
+use programs::{program, run, run_in};
 
 const ARCHS: [&str; 2] = ["a2a3", "a5"];
 const RUNTIMES: [&str; 2] = ["host_build_graph", "tensormap_and_ringbuffer"];
@@ -16,6 +17,45 @@ const RUNTIMES: [&str; 2] = ["host_build_graph", "tensormap_and_ringbuffer"];
 /// Where a library lies, with its device programs.
 fn folder(arch: &str, runtime: &str) -> PathBuf {
     tree().join(arch).join("sim").join(runtime)
+}
+
+/// Runs a program on libraries for hardware, over the stand-in for CANN: LIBRARY PROGRAMS GRAPHS and what else it takes.
+/// Nothing may be left on a device, or have been done there that CANN forbids.
+fn on_hardware(program: &Path, others: &[&str]) {
+    let libraries = soft_cann::libraries_dir().expect("the stand-in's libraries");
+    for arch in ARCHS {
+        for runtime in RUNTIMES {
+            let folder = tree().join(arch).join("onboard").join(runtime);
+            let scratch = tempfile::tempdir().expect("a scratch directory");
+            let report = scratch.path().join("report");
+            let mut arguments = vec![folder.join("libhost_runtime.so"), folder, graphs().to_owned()];
+            arguments.extend(others.iter().map(PathBuf::from));
+            let environment = [
+                ("LD_LIBRARY_PATH", libraries.as_os_str()),
+                ("SOFT_CANN_CHIP", OsStr::new(arch)),
+                ("SOFT_CANN_TIME_SCALE", OsStr::new("60")),
+                ("SOFT_CANN_REPORT", report.as_os_str()),
+            ];
+            run_in(&environment, program, &arguments);
+            let left = std::fs::read_to_string(&report).expect("a report of the stand-in");
+            assert_eq!(left, "", "{arch} {runtime}");
+        }
+    }
+}
+
+#[test]
+fn a_client_s_day_on_hardware() {
+    on_hardware(&program("happy.c"), &[]);
+}
+
+#[test]
+fn every_error_on_hardware() {
+    on_hardware(&program("errors.c"), &[]);
+}
+
+#[test]
+fn contexts_on_threads_on_hardware() {
+    on_hardware(&program("threads.c"), &["4", "20"]);
 }
 
 /// Calls `test` with the chip, the runtime, and the arguments LIBRARY PROGRAMS GRAPHS.

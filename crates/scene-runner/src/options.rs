@@ -374,5 +374,6 @@ mod tests {
         assert!(matches!(Options::parse(["-h".into()]), Ok(Asked::Help)));
         assert!(matches!(Options::parse([WORKER.into()]), Ok(Asked::Worker)));
         assert!(help("x st", true).starts_with("x st [OPTIONS]") && !help("x", true).contains(WORKER));
+        assert!(help("x", true).contains("--stand-in") && !help("x", false).contains("--stand-in"));
     }
 }

@@ -89,3 +89,34 @@ pub(crate) const ADD_KERNEL: &str = r"
 pub(crate) fn add_callable() -> ChipCallable {
     callable(ADD_GRAPH, &[(0, kernel(CoreType::Aiv, ADD_KERNEL))])
 }
+
+/// out[0] = in[0] + scalar; tensors come as descriptors.
+pub(crate) const TRB_ADD_KERNEL: &str = r"
+    struct Tensor { int64_t addr, size, owner, start; };
+    auto *in = reinterpret_cast<Tensor *>(args[0]);
+    auto *out = reinterpret_cast<Tensor *>(args[1]);
+    reinterpret_cast<int64_t *>(out->addr)[out->start] = reinterpret_cast<int64_t *>(in->addr)[in->start] + args[2];";
+
+/// Adds scalar 0 to the one element of tensor 0 in two tasks; the sum is in tensor 1.
+pub(crate) const TRB_ADD_BODY: &str = r"
+    const Tensor in = from_tensor_arg(args.tensor(0)), out = from_tensor_arg(args.tensor(1));
+    const uint32_t shape[1] = {1};
+    const TensorCreateInfo info(shape, 1, DataType::INT64);
+    TaskOutputTensors half;
+    PTO2_SCOPE() {
+        Arg first;
+        first.add_input(in); first.add_output(info); first.add_scalar(args.scalar(0) - 1);
+        half = rt_submit_aiv_task(0, first);
+        Arg second;
+        second.add_input(half.get_ref(0)); second.add_output(out); second.add_scalar(uint64_t{1});
+        rt_submit_aiv_task(0, second);
+    }";
+
+/// [`add_callable`] of one element for `tensormap_and_ringbuffer`.
+pub(crate) fn trb_add_callable() -> ChipCallable {
+    let library = trb_library(&format!(
+        "extern \"C\" void build(const ChipStorageTaskArgs &args) {{ {TRB_ADD_BODY} }}"
+    ));
+    let add = kernel(CoreType::Aiv, TRB_ADD_KERNEL);
+    ChipCallable::builder("build").binary(&library).child(0, &add).build().unwrap()
+}

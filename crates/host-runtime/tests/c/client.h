@@ -121,6 +121,35 @@ static inline struct file read_beside(const char *directory, const char *name) {
     return read_file(path);
 }
 
+/* Whether the library is for chips on hardware, be it a stand-in. */
+static inline int on_hardware(const struct api *api) { return strstr(api->get_platform(), "sim") == NULL; }
+
+static inline int is_a5(const struct api *api) { return strncmp(api->get_platform(), "a5", 2) == 0; }
+
+/* What contexts get with their device; the simulator needs none of them. */
+static struct file aicpu_program, aicore_program, dispatcher;
+
+static inline void read_programs(const struct api *api, const char *directory) {
+    aicpu_program = read_beside(directory, "libaicpu_kernel.so");
+    aicore_program = read_beside(directory, on_hardware(api) ? "aicore_kernel.o" : "libaicore_kernel.so");
+    if (on_hardware(api)) {
+        dispatcher = read_beside(directory, "../../dispatcher/libsimpler_aicpu_dispatcher.so");
+    }
+}
+
+static inline void forget_programs(void) {
+    static const struct file none;
+    free(aicpu_program.bytes), free(aicore_program.bytes), free(dispatcher.bytes);
+    aicpu_program = aicore_program = dispatcher = none;
+}
+
+static inline int init(const struct api *api, void *ctx, int device) {
+    return api->simpler_init(
+        ctx, device, aicpu_program.bytes, aicpu_program.size, aicore_program.bytes, aicore_program.size,
+        dispatcher.bytes, dispatcher.size
+    );
+}
+
 static inline int is_hbg(const struct api *api) { return strcmp(api->simpler_rs_runtime(), "host_build_graph") == 0; }
 
 /* The callable of these tests: kernel 0 doubles, kernel 1 does not return. */
@@ -202,7 +231,7 @@ static inline void run_well(const struct api *api, void *ctx, int32_t id) {
 static inline void *new_context(const struct api *api, int device) {
     void *ctx = api->create_device_context();
     CHECK(ctx != NULL);
-    CHECK_EQ(api->simpler_init(ctx, device, NULL, 0, NULL, 0, NULL, 0), 0);
+    CHECK_EQ(init(api, ctx, device), 0);
     return ctx;
 }
 

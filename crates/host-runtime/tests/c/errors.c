@@ -6,6 +6,8 @@
 
 static struct api api;
 static struct file image;
+/* What a context holds that has a device and nothing else: in simulation nothing. */
+static uint64_t of_device;
 
 static void handles(void) {
     struct data data;
@@ -68,6 +70,33 @@ static void without_device(void) {
     api.destroy_device_context(ctx);
 }
 
+static void options(void *ctx) {
+    CHECK_EQ(api.simpler_rs_set_option(ctx, "speed", "1"), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "watchdog_ms");
+    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "0"), -1);
+    CHECK_EQ(api.simpler_rs_set_option(ctx, NULL, "0"), -1);
+    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", NULL), -1);
+    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "2"), 0);
+    CHECK_EQ(init(&api, ctx, 3), 0);
+    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "2"), -1);
+    CHECK_EQ(init(&api, ctx, 4), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "has device 3");
+}
+
+/* On hardware all programs are needed, and looked at by the device alone. */
+static void devices_of_hardware(void) {
+    void *ctx = api.create_device_context();
+    CHECK_EQ(init(&api, ctx, -1), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "negative");
+    CHECK_EQ(init(&api, ctx, 1000), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_DEVICE, "rtSetDevice");
+    CHECK_EQ(api.simpler_init(ctx, 0, NULL, 0, NULL, 0, NULL, 0), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "AICPU program, AICore program and dispatcher");
+    CHECK_EQ(held(&api, ctx), 0);
+    options(ctx);
+    api.destroy_device_context(ctx);
+}
+
 static void devices_and_programs(const char *other_programs) {
     struct file aicpu = read_beside(other_programs, "libaicpu_kernel.so");
     struct file aicore = read_beside(other_programs, "libaicore_kernel.so");
@@ -84,16 +113,7 @@ static void devices_and_programs(const char *other_programs) {
     CHECK_EQ(api.simpler_init(ctx, 0, aicore.bytes, aicore.size, aicpu.bytes, aicpu.size, NULL, 0), -1);
     check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "in order");
     CHECK_EQ(held(&api, ctx), 0);
-    CHECK_EQ(api.simpler_rs_set_option(ctx, "speed", "1"), -1);
-    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "watchdog_ms");
-    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "0"), -1);
-    CHECK_EQ(api.simpler_rs_set_option(ctx, NULL, "0"), -1);
-    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", NULL), -1);
-    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "2"), 0);
-    CHECK_EQ(api.simpler_init(ctx, 3, NULL, 0, NULL, 0, NULL, 0), 0);
-    CHECK_EQ(api.simpler_rs_set_option(ctx, "permits", "2"), -1);
-    CHECK_EQ(api.simpler_init(ctx, 4, NULL, 0, NULL, 0, NULL, 0), -1);
-    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "has device 3");
+    options(ctx);
     api.destroy_device_context(ctx);
     free(aicpu.bytes), free(aicore.bytes);
 }
@@ -117,13 +137,13 @@ static void memory(void *ctx) {
     check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "free");
     api.device_free_ctx(ctx, dev);
     api.device_free_ctx(ctx, dev);
-    CHECK_EQ(held(&api, ctx), 0);
+    CHECK_EQ(held(&api, ctx), of_device);
 }
 
 static void refuse_callable(void *ctx, int32_t id, const void *bytes, enum simpler_rs_error kind, const char *part) {
     CHECK_EQ(api.prepare_callable(ctx, id, bytes), -1);
     check_error(&api, ctx, kind, part);
-    CHECK_EQ(held(&api, ctx), 0);
+    CHECK_EQ(held(&api, ctx), of_device);
 }
 
 static void callables(void *ctx, const char *graphs) {
@@ -132,6 +152,8 @@ static void callables(void *ctx, const char *graphs) {
     struct simpler_kernel_binary kernel;
     size_t size;
     void *other;
+    /* What runs on the device itself is not opened here. */
+    int host_looks = is_hbg(&api) || !on_hardware(&api);
     memcpy(header, image.bytes, image.size);
     refuse_callable(ctx, 0, NULL, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "callable is null");
     refuse_callable(ctx, 0, (void *)64, SIMPLER_RS_ERROR_CALLABLE, "can be read");
@@ -150,12 +172,12 @@ static void callables(void *ctx, const char *graphs) {
     memcpy(header, image.bytes, image.size);
     memcpy(header->func_name, "nowhere", 8);
     header->func_name_len = 7;
-    refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "nowhere");
+    if (host_looks) refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "nowhere");
     header->func_name_len = 64;
     refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "not valid");
     memcpy(header, image.bytes, image.size);
     memset((char *)header + sizeof(*header), 0, 64);
-    refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "cannot be loaded");
+    if (host_looks) refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "cannot be loaded");
     /* Without orchestration, and with a kernel that is none. */
     kernel.func_id = 0, kernel.bytes = spin.bytes, kernel.size = spin.size;
     size = simpler_callable_write(header, image.size, "build", "", 0, &kernel, 1);
@@ -163,7 +185,7 @@ static void callables(void *ctx, const char *graphs) {
     refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "no orchestration");
     kernel.bytes = "not an object", kernel.size = 13;
     CHECK(simpler_callable_write(header, image.size, "build", spin.bytes, spin.size, &kernel, 1) > 0);
-    refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "kernel");
+    if (!on_hardware(&api)) refuse_callable(ctx, 0, header, SIMPLER_RS_ERROR_CALLABLE, "kernel");
     /* The builder itself refuses what cannot be. */
     CHECK_EQ(simpler_callable_write(NULL, 0, "build", "", 0, &kernel, 1025), 0);
     CHECK_EQ(simpler_callable_write(header, 100, "build", "", 0, &kernel, 1), 0);
@@ -245,8 +267,8 @@ static void runs(void *ctx, const char *folder) {
     char buffer[256];
     char prefix[1100];
     int i;
-    int max_block_dim = strcmp(api.get_platform(), "a5sim") == 0 ? 36 : 24;
-    int max_threads = strcmp(api.get_platform(), "a5sim") == 0 ? 7 : 4;
+    int max_block_dim = is_a5(&api) ? 36 : 24;
+    int max_threads = is_a5(&api) ? 7 : 4;
     CHECK_EQ(api.prepare_callable(ctx, 0, image.bytes), 0);
     fill(&data, DOUBLE, 0);
     CHECK_EQ(api.run_prepared(ctx, NULL, 0, &data.args, 0, 3, 0, 0, 0, 0, 0, NULL, &timing), -1);
@@ -298,6 +320,11 @@ static void runs(void *ctx, const char *folder) {
         refuse_run(ctx, THROW, 0, -1, SIMPLER_RS_ERROR_ORCHESTRATION, "thrown on purpose");
         refuse_run(ctx, CYCLE, 0, -1, SIMPLER_RS_ERROR_ORCHESTRATION, "task 0");
         refuse_run(ctx, UNKNOWN_KERNEL, 0, -1, SIMPLER_RS_ERROR_ORCHESTRATION, "7");
+    } else if (on_hardware(&api)) {
+        /* What the orchestration says is in the device's log. */
+        refuse_run(ctx, RETURN, 9, -9, SIMPLER_RS_ERROR_ORCHESTRATION, "log");
+        refuse_run(ctx, RETURN, 1234, -1234, SIMPLER_RS_ERROR_ORCHESTRATION, "log");
+        refuse_run(ctx, UNKNOWN_KERNEL, 0, -5, SIMPLER_RS_ERROR_ORCHESTRATION, "log");
     } else {
         refuse_run(ctx, RETURN, 9, -9, SIMPLER_RS_ERROR_ORCHESTRATION, "ended on purpose");
         refuse_run(ctx, RETURN, 1234, -1234, SIMPLER_RS_ERROR_ORCHESTRATION, "ended on purpose");
@@ -377,7 +404,7 @@ static void never_returns(void) {
     float value = 0;
     void *ctx = api.create_device_context();
     CHECK_EQ(api.simpler_rs_set_option(ctx, "watchdog_ms", "300"), 0);
-    CHECK_EQ(api.simpler_init(ctx, 0, NULL, 0, NULL, 0, NULL, 0), 0);
+    CHECK_EQ(init(&api, ctx, 0), 0);
     CHECK_EQ(api.prepare_callable(ctx, 0, image.bytes), 0);
     void *dev = api.device_malloc_ctx(ctx, sizeof(value));
     fill(&data, SPIN, 0);
@@ -404,8 +431,15 @@ int main(int argc, char **argv) {
     image = make_callable(&api, argv[3]);
     handles();
     without_device();
-    devices_and_programs(argv[2]);
+    if (on_hardware(&api)) {
+        read_programs(&api, argv[2]);
+        devices_of_hardware();
+    } else {
+        devices_and_programs(argv[2]);
+    }
     ctx = new_context(&api, 0);
+    of_device = held(&api, ctx);
+    CHECK(of_device == 0 || on_hardware(&api));
     memory(ctx);
     callables(ctx, argv[3]);
     runs(ctx, argv[4]);
@@ -414,6 +448,14 @@ int main(int argc, char **argv) {
     CHECK_EQ(api.finalize_device(ctx), 0);
     CHECK_EQ(held(&api, ctx), 0);
     api.destroy_device_context(ctx);
+    if (on_hardware(&api)) {
+        /* A kernel that does not return is the device's matter there. */
+        CHECK_EQ(contexts(&api), 0);
+        forget_programs();
+        free(image.bytes);
+        CHECK_EQ(dlclose(api.library), 0);
+        return 0;
+    }
     never_returns();
     /* The kernel that was given up returns into the library, which is therefore still there. */
     CHECK_EQ(dlclose(api.library), 0);

@@ -60,6 +60,13 @@ static void earlier_form(const struct api *api, const struct file *image) {
     char buffer[256];
     int i;
     void *ctx = api->create_device_context();
+    if (on_hardware(api)) {
+        /* Which has no place for the programs that hardware needs. */
+        CHECK_EQ(api->set_device(ctx, 5), -1);
+        check_error(api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "dispatcher");
+        api->destroy_device_context(ctx);
+        return;
+    }
     CHECK_EQ(api->set_device(ctx, 5), 0);
     for (i = 0; i < 3; i++) {
         fill(&data, DOUBLE, 0);
@@ -82,17 +89,18 @@ int main(int argc, char **argv) {
     CHECK_EQ(argc, 4);
     struct api api = open_api(argv[1]);
     struct file image = make_callable(&api, argv[3]);
-    struct file aicpu = read_beside(argv[2], "libaicpu_kernel.so");
-    struct file aicore = read_beside(argv[2], "libaicore_kernel.so");
     void *ctx = api.create_device_context();
     CHECK(ctx != NULL);
     CHECK(strlen(api.simpler_rs_version()) >= 5);
     CHECK_EQ(api.get_incore_compiler(), 1);
     CHECK_EQ(api.get_orchestration_compiler(), 2);
-    CHECK_EQ(api.simpler_init(ctx, 2, aicpu.bytes, aicpu.size, aicore.bytes, aicore.size, NULL, 0), 0);
-    CHECK_EQ(api.simpler_init(ctx, 2, aicpu.bytes, aicpu.size, aicore.bytes, aicore.size, NULL, 0), 0);
-    free(aicpu.bytes), free(aicore.bytes);
-    CHECK_EQ(api.ensure_acl_ready_ctx(ctx, 2), 0);
+    read_programs(&api, argv[2]);
+    CHECK_EQ(init(&api, ctx, 2), 0);
+    CHECK_EQ(init(&api, ctx, 2), 0);
+    if (!on_hardware(&api)) {
+        forget_programs();
+        CHECK_EQ(api.ensure_acl_ready_ctx(ctx, 2), 0);
+    }
     void *stream = api.create_comm_stream_ctx(ctx);
     CHECK(stream != NULL);
     CHECK_EQ(api.destroy_comm_stream_ctx(ctx, stream), 0);
@@ -108,7 +116,8 @@ int main(int argc, char **argv) {
     CHECK_EQ(api.get_host_dlopen_count(ctx), is_hbg(&api) ? 3 : 0);
     CHECK_EQ(api.get_aicpu_dlopen_count(ctx), 0);
     /* A finalized context may get a device again, also another one. */
-    CHECK_EQ(api.simpler_init(ctx, 7, NULL, 0, NULL, 0, NULL, 0), 0);
+    CHECK_EQ(init(&api, ctx, 7), 0);
+    forget_programs();
     CHECK_EQ(api.prepare_callable(ctx, 0, image.bytes), 0);
     run_well(&api, ctx, 0);
     earlier_form(&api, &image);

@@ -135,6 +135,7 @@ int main(int argc, char **argv) {
     CHECK_EQ(argc, 6);
     api = open_api(argv[1]);
     image = make_callable(&api, argv[3]);
+    if (on_hardware(&api)) read_programs(&api, argv[2]);
     count = atoi(argv[4]);
     runs = atoi(argv[5]);
     CHECK(count > 0 && count <= MAX_THREADS);
@@ -157,6 +158,7 @@ int main(int argc, char **argv) {
     CHECK_EQ(contexts(&api), 0);
     CHECK_EQ(held(&api, NULL), 0);
     free(image.bytes);
+    forget_programs();
     CHECK_EQ(dlclose(api.library), 0);
     return 0;
 }

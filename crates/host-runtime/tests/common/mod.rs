@@ -22,6 +22,7 @@ pub(crate) fn tree() -> &'static Path {
     })
 }
 
+/// A library of the simulator.
 pub(crate) fn library(arch: &str, runtime: &str) -> PathBuf {
     tree().join(arch).join("sim").join(runtime).join("libhost_runtime.so")
 }

@@ -1,5 +1,6 @@
 //! C and C++ programs: compiled against our headers, and run with a limit.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -34,11 +35,21 @@ pub(crate) fn program(name: &str) -> PathBuf {
 /// Runs a program, which has to succeed within the limit, and returns what it wrote.
 ///
 /// `SIMPLER_TEST_WRAPPER` may name a command that runs it, such as `valgrind --error-exitcode=99`.
-pub(crate) fn run<A: AsRef<std::ffi::OsStr>>(program: &Path, arguments: &[A]) -> Output {
+pub(crate) fn run<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Output {
+    run_in(&[], program, arguments)
+}
+
+/// As [`run`], with more in its environment.
+pub(crate) fn run_in<A: AsRef<OsStr>>(
+    environment: &[(&str, &OsStr)],
+    program: &Path,
+    arguments: &[A],
+) -> Output {
     let wrapper = std::env::var("SIMPLER_TEST_WRAPPER").unwrap_or_default();
     let mut words = wrapper.split_whitespace().map(PathBuf::from).chain([program.to_owned()]);
     let mut command = Command::new(words.next().expect("at least the program itself"));
     let end_of_spin = tempfile::tempdir().expect("a scratch directory");
+    command.envs(environment.iter().copied());
     command.args(words).args(arguments).env("SIMPLER_TEST_END_OF_SPIN", end_of_spin.path().join("end"));
     let output = within_limit(command);
     assert!(
