@@ -63,7 +63,7 @@ pub(crate) fn materialise(parent: &Path, scratch: &Path) -> io::Result<PathBuf> 
     Ok(root)
 }
 
-/// The folders below the root that a source searches, in order.
+/// The folders below the root that a source searches, in order; the root itself for headers that are named with theirs.
 pub(crate) fn folders(source: &Source) -> &'static [&'static str] {
     match (source.unit, source.runtime) {
         (Unit::Kernel { .. }, Runtime::HostBuildGraph) => &["incore", "task_interface", "platform", "."],
@@ -130,7 +130,7 @@ mod tests {
             let kernel = Source::kernel("k.cpp", CoreType::Aiv).runtime(runtime);
             let graph = Source::orchestration("g.cpp", runtime);
             for folder in folders(&kernel).iter().chain(folders(&graph)) {
-                let prefix = format!("{folder}/");
+                let prefix = format!("{folder}/").trim_start_matches("./").to_owned();
                 assert!(HEADERS.iter().any(|(path, _)| path.starts_with(&prefix)), "{folder}");
             }
         }
