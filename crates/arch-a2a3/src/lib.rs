@@ -13,8 +13,9 @@ mod limits;
 #[cfg(feature = "onboard")]
 mod onboard;
 mod registers;
+mod sim_programs;
 
-use device_runner::{Arch, Limits, Register};
+use device_runner::{Arch, Limits, Register, SimPrograms};
 
 pub use kernel_args::KernelArgs;
 
@@ -49,5 +50,9 @@ impl Arch for Chip {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         registers::sim_block_offset(offset)
+    }
+
+    fn sim_programs(&self) -> &'static SimPrograms {
+        &sim_programs::SIM_PROGRAMS
     }
 }

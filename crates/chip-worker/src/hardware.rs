@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_runner::Device;
+use device_runner::{Device, Programs};
 use hal_sys::Hal;
-use onboard::{OnboardDevice, OnboardOptions, Programs};
+use onboard::{OnboardDevice, OnboardOptions};
 
 use crate::error::WorkerError;
 use crate::platform::Platform;
@@ -13,7 +13,6 @@ use crate::platform::Platform;
 /// What a builder was told about it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hardware {
-    pub(crate) programs: Option<Programs>,
     pub(crate) hal: Option<Arc<Hal>>,
     pub(crate) op_timeout: Option<Duration>,
     pub(crate) stream_timeout: Option<Duration>,
@@ -21,9 +20,14 @@ pub(crate) struct Hardware {
 
 impl Hardware {
     /// Opens a device; `None` where this build leaves the platform out.
-    pub(crate) fn open(&self, platform: Platform, id: u32) -> Result<Option<Arc<dyn Device>>, WorkerError> {
+    pub(crate) fn open(
+        &self,
+        platform: Platform,
+        id: u32,
+        programs: Option<&Programs>,
+    ) -> Result<Option<Arc<dyn Device>>, WorkerError> {
         let Some(chip) = platform.onboard_chip() else { return Ok(None) };
-        let programs = self.programs.clone().ok_or(WorkerError::NoPrograms { platform })?;
+        let programs = programs.cloned().ok_or(WorkerError::NoPrograms { platform })?;
         let hal = match &self.hal {
             Some(hal) => Arc::clone(hal),
             None => onboard::load_hal(chip)

@@ -52,16 +52,14 @@ pub use args::{Args, ArgsError, Element};
 pub use builder::ChipWorkerBuilder;
 pub use device_runner::{
     ActiveRun, CallableSource, DevPtr, DeviceError, DlopenCounts, KernelContext, KernelFault, KernelSource,
-    NativeKernel, OrchestrationSource, PreparedRun, ResourceReport, RunOutcome, RunnerError, Stall, TaskId,
-    VariantError,
+    NativeKernel, OrchestrationSource, PreparedRun, Programs, ResourceReport, RunOutcome, RunnerError, Stall,
+    TaskId, VariantError,
 };
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]
 pub use hal_sys::Hal;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
-#[cfg(feature = "onboard")]
-pub use onboard::Programs;
 pub use platform::{Platform, RuntimeKind};
 pub use task_interface::trb::{
     GlobalContext, LocalContext, MixedKernels, ScopeMode, TaskToken, Tensor, TrbErrorCode,

@@ -77,6 +77,9 @@ fn classify(error: &RunnerError) -> (ErrorKind, c_int) {
         RunnerError::UnknownCallable { .. } => ErrorKind::UnknownCallable,
         RunnerError::Unavailable { .. } => ErrorKind::Unsupported,
         RunnerError::Closed | RunnerError::NotBound => ErrorKind::NotInitialized,
+        RunnerError::Device(DeviceError::ProgramFailed { code, .. }) if *code != 0 => {
+            return (ErrorKind::Orchestration, *code);
+        }
         RunnerError::Device(error) | RunnerError::Deferred(error) => kind_of_device(error),
         RunnerError::Variant(error) => return classify_variant(error),
         _ => ErrorKind::Device,

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, Once};
 
 use device_runner::testing::{FakeDevice, Fault, FaultyDevice};
 use device_runner::{
-    Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram, DeviceRunner,
-    DeviceTime, Dispatch, KernelArgs, KernelSource, Limits, Memory, NativeKernel, Orchestration,
-    OrchestrationSource, Register, RunContext, RunnerError, RuntimeVariant, TaskId, VariantError,
-    WaitingTask, current_runner,
+    AicoreRings, Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram,
+    DeviceRunner, DeviceTime, Dispatch, KernelArgs, KernelSource, Limits, Memory, NativeKernel,
+    Orchestration, OrchestrationSource, Register, RunContext, RunnerError, RuntimeVariant, SimPrograms,
+    TaskId, VariantError, WaitingTask, current_runner,
 };
 use task_interface::{
     CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, RUNTIME_MAX_ARGS,
@@ -56,6 +56,10 @@ impl Arch for TestArch {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         offset
+    }
+
+    fn sim_programs(&self) -> &'static SimPrograms {
+        &SimPrograms { addresses: &[], switches: &[], rings: AicoreRings::Swimlane }
     }
 }
 
