@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chip_worker::{
-    CallConfig, ChipCallable, ChipWorker, CoreCallable, DataType, DevPtr, DeviceError, RunnerError,
+    CallConfig, ChipCallable, ChipWorker, CoreCallable, DataType, DevPtr, DeviceError, Platform, RunnerError,
     RuntimeKind, VariantError, WorkerError,
 };
 use device_runner::ArenaSizes;
@@ -11,6 +11,7 @@ use device_runner::ArenaSizes;
 use crate::backend::Backend;
 use crate::common::config;
 use crate::programs::{Ask, Call, other_steps, steps};
+use crate::random;
 
 /// A name and what it does.
 type Case = (&'static str, fn(&Backend));
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[Case] = &[
     ("dropped_phases", dropped_phases),
     ("threads_share_a_worker", threads_share_a_worker),
     ("workers_side_by_side", workers_side_by_side),
+    ("random_graphs", random_graphs),
 ];
 
 fn life_cycle(backend: &Backend) {
@@ -387,4 +389,20 @@ fn workers_side_by_side(backend: &Backend) {
             });
         }
     });
+}
+
+/// The same bits as from the engine of this process.
+fn random_graphs(backend: &Backend) {
+    let Backend { platform, runtime, .. } = *backend;
+    let simulated = Platform::SIMULATED.into_iter().find(|other| other.folders().0 == platform.folders().0);
+    let engine = ChipWorker::builder().platform(simulated.unwrap()).runtime(runtime).build().unwrap();
+    let place = backend.place();
+    let worker = place.worker();
+    for seed in 0..12 {
+        let config = config(1 + i32::try_from(seed % 3).unwrap(), 2);
+        let expected = random::run(&engine, runtime, seed, &config);
+        assert_eq!(random::run(&worker, runtime, seed, &config), expected, "seed {seed}");
+    }
+    engine.close().unwrap();
+    place.close(worker);
 }
