@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: figures as JSON lines `{"name", "params", "unit", "samples"}` on standard output, a
 //! readable table on standard error.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
