@@ -60,8 +60,8 @@ fn launch(ask: i32, value: i32) -> Launch {
     let handshakes = 72 * size_of::<Handshake>();
     let mut bytes = vec![0; handshakes + 32];
     for core in 0..topology.cores() {
-        let mut handshake = Handshake::default();
-        handshake.core_type = topology.core_type(CoreId(core)).raw();
+        let core_type = topology.core_type(CoreId(core)).raw();
+        let handshake = Handshake { core_type, ..Handshake::default() };
         let at = core as usize * size_of::<Handshake>();
         bytes[at..at + size_of::<Handshake>()].copy_from_slice(bytemuck::bytes_of(&handshake));
     }
