@@ -122,8 +122,7 @@ fn trb() -> ChipCallable {
     );
     let library = trb_library(&graph);
     let builder = ChipCallable::builder("build").binary(&library);
-    let kernels =
-        [kernel(CoreType::Aiv, &body), kernel(CoreType::Aic, &body), kernel(CoreType::Aiv, &copy)];
+    let kernels = [kernel(CoreType::Aiv, &body), kernel(CoreType::Aic, &body), kernel(CoreType::Aiv, &copy)];
     (0..).zip(&kernels).fold(builder, |builder, (id, kernel)| builder.child(id, kernel)).build().unwrap()
 }
 

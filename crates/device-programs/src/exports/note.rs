@@ -22,9 +22,8 @@ struct Note {
 #[unsafe(link_section = ".note.simpler_rs")]
 static NOTE: Note = Note {
     // With the NUL, as is the rule.
-    #[allow(clippy::cast_possible_truncation, reason = "a dozen")]
-    owner_bytes: NOTE_OWNER.len() as u32 + 1,
-    text_bytes: TEXT_BYTES as u32,
+    owner_bytes: length(NOTE_OWNER.len() + 1),
+    text_bytes: length(TEXT_BYTES),
     kind: if cfg!(feature = "aicpu") { AICPU_PROGRAM } else { AICORE_PROGRAM },
     owner: joined(&[NOTE_OWNER]),
     text: joined(&[
@@ -35,6 +34,11 @@ static NOTE: Note = Note {
         NOTE_VERSION,
     ]),
 };
+
+#[allow(clippy::cast_possible_truncation, reason = "a few dozen")]
+const fn length(bytes: usize) -> u32 {
+    bytes as u32
+}
 
 /// The texts behind each other, with zeros at the end.
 const fn joined<const BYTES: usize>(texts: &[&str]) -> [u8; BYTES] {
