@@ -10,7 +10,7 @@ use crate::bench_comm;
 use anyhow::{Context, Result, bail};
 use chip_worker::{
     Args, CallConfig, CallableHandle, CallableSource, ChipCallable, ChipWorker, CoreCallable, DataType,
-    NativeKernel, NativeOrchestration, Platform, RingOptions, RunOutcome, RuntimeKind, TaskSpec,
+    NativeKernel, NativeOrchestration, Platform, Programs, RingOptions, RunOutcome, RuntimeKind, TaskSpec,
 };
 use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
 
@@ -25,6 +25,8 @@ Medians are shown on standard error. Only figures whose name contains a FILTER a
   --samples N       samples of each figure (default 30)
   --tree DIR        also measure runs on the libraries of a build/lib tree, those of `cargo xtask build-all` or
                     others: the figures with \"engine\": \"loaded\"
+  --engine NAME     also measure runs of this project's device programs on simulated registers, the only NAME:
+                    the figures with \"engine\": \"registers\"
 ";
 
 /// How `cargo xtask bench` was called.
@@ -32,12 +34,15 @@ pub(crate) struct Options {
     pub(crate) platform: Platform,
     samples: usize,
     tree: Option<PathBuf>,
+    /// Whether to measure device programs.
+    registers: bool,
     filters: Vec<String>,
 }
 
 pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
     use lexopt::prelude::*;
-    let mut options = Options { platform: Platform::A2a3Sim, samples: 30, tree: None, filters: Vec::new() };
+    let (platform, samples) = (Platform::A2a3Sim, 30);
+    let mut options = Options { platform, samples, tree: None, registers: false, filters: Vec::new() };
     let mut runtime = RuntimeKind::HostBuildGraph;
     let (mut total, mut path) = (0, PathBuf::new());
     while let Some(arg) = parser.next()? {
@@ -45,6 +50,10 @@ pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
             Long("platform") => options.platform = parser.value()?.parse()?,
             Long("samples") => options.samples = parser.value()?.parse()?,
             Long("tree") => options.tree = Some(parser.value()?.into()),
+            Long("engine") => match parser.value()?.to_str() {
+                Some("registers") => options.registers = true,
+                _ => bail!("--engine takes: registers"),
+            },
             Long("runtime") => runtime = parser.value()?.parse()?,
             Long("resident") => return resident(options.platform, runtime, parser.value()?.parse()?),
             Long("comm-total") => total = parser.value()?.parse()?,
@@ -83,8 +92,8 @@ fn measure_all(options: &Options) -> Result<()> {
         worker.close()?;
         Ok(nanos(elapsed))
     })?;
-    if let Some(tree) = &options.tree {
-        measure_tree(options, &compiler, tree)?;
+    if options.tree.is_some() || options.registers {
+        measure_engines(options, &compiler)?;
     }
     let shared = worker(chip, RuntimeKind::HostBuildGraph)?;
     options.measure("register", "\"callable\": \"vector_example\"", |_| {
@@ -124,15 +133,28 @@ fn measure_all(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs on loaded libraries, side by side with the same on workers that are linked in.
-fn measure_tree(options: &Options, compiler: &KernelCompiler, tree: &Path) -> Result<()> {
+/// Workers of a runtime by what executes for them: always the engine that is linked in, others as asked for.
+fn engines(options: &Options, runtime: RuntimeKind) -> Result<Vec<(&'static str, ChipWorker)>> {
+    let chip = options.platform;
+    let mut engines = vec![("linked", worker(chip, runtime)?)];
+    if let Some(tree) = &options.tree {
+        engines.push(("loaded", ChipWorker::load_from_tree(tree, chip, runtime, 0)?));
+    }
+    if options.registers {
+        let built = device_programs::build(chip.folders().0, runtime.name())?;
+        let builder = ChipWorker::builder().platform(chip).runtime(runtime);
+        engines
+            .push(("registers", builder.programs(Programs::simulated(built.aicpu, built.aicore)).build()?));
+    }
+    Ok(engines)
+}
+
+/// The same runs on several engines, side by side.
+fn measure_engines(options: &Options, compiler: &KernelCompiler) -> Result<()> {
     let chip = options.platform;
     let max = chip.max_block_dim().context("this build lacks the platform")?;
     for runtime in RuntimeKind::ALL {
-        for (engine, worker) in [
-            ("linked", worker(chip, runtime)?),
-            ("loaded", ChipWorker::load_from_tree(tree, chip, runtime, 0)?),
-        ] {
+        for (engine, worker) in engines(options, runtime)? {
             let prefix = match runtime {
                 RuntimeKind::TensormapAndRingbuffer => "trb_",
                 _ => "",

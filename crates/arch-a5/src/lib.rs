@@ -14,8 +14,9 @@ mod limits;
 #[cfg(feature = "onboard")]
 mod onboard;
 mod registers;
+mod sim_programs;
 
-use device_runner::{Arch, Diagnostics, Limits, Register};
+use device_runner::{Arch, Diagnostics, Limits, Register, SimPrograms};
 
 pub use kernel_args::KernelArgs;
 
@@ -54,5 +55,9 @@ impl Arch for Chip {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         registers::sim_block_offset(offset)
+    }
+
+    fn sim_programs(&self) -> &'static SimPrograms {
+        &sim_programs::SIM_PROGRAMS
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_runner::{Device, DeviceRunner, RuntimeVariant};
+use device_runner::{Device, DeviceRunner, Programs, RuntimeVariant};
 use host_build_graph::HostBuildGraph;
 use tensormap_and_ringbuffer::{RingOptions, TensormapAndRingbuffer};
 
@@ -23,6 +23,7 @@ pub struct ChipWorkerBuilder {
     memory_capacity: Option<u64>,
     comm_limit: Option<Duration>,
     rings: RingOptions,
+    programs: Option<Programs>,
     #[cfg(feature = "onboard")]
     hardware: Hardware,
 }
@@ -41,6 +42,7 @@ impl Default for ChipWorkerBuilder {
             memory_capacity: None,
             comm_limit: None,
             rings: RingOptions::default(),
+            programs: None,
             #[cfg(feature = "onboard")]
             hardware: Hardware::default(),
         }
@@ -98,10 +100,12 @@ impl ChipWorkerBuilder {
         self
     }
 
-    /// On hardware, the programs that run on the device itself: those of the platform and the runtime.
-    #[cfg(feature = "onboard")]
-    pub fn programs(mut self, programs: onboard::Programs) -> Self {
-        self.hardware.programs = Some(programs);
+    /// The programs that run on the device itself: those of the platform and the runtime.
+    ///
+    /// Hardware needs them. In simulation an engine of this crate takes their place unless they are set; with them
+    /// every core and every AICPU thread is a thread of its own that runs them, and kernels are compiled ones only.
+    pub fn programs(mut self, programs: Programs) -> Self {
+        self.programs = Some(programs);
         self
     }
 
@@ -161,7 +165,7 @@ impl ChipWorkerBuilder {
 
     #[cfg(feature = "onboard")]
     fn real_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        self.hardware.open(self.platform, self.device, self.comm_limit)
+        self.hardware.open(self.platform, self.device, self.comm_limit, self.programs.as_ref())
     }
 
     #[cfg(not(feature = "onboard"))]
@@ -177,12 +181,18 @@ impl ChipWorkerBuilder {
         options.permits = self.permits;
         options.comm_limit = self.comm_limit;
         options.memory_capacity = self.memory_capacity.unwrap_or(options.memory_capacity);
-        Ok(Some(Arc::new(sim::SimDevice::new(self.device, options)?)))
+        let (Some(programs), Some(arch)) = (&self.programs, self.platform.arch()) else {
+            return Ok(Some(Arc::new(sim::SimDevice::new(self.device, options)?)));
+        };
+        let (runtime, programs) = (self.runtime.name(), programs.clone());
+        let device = sim::RegisterDevice::open(self.device, arch, runtime, programs, options)?;
+        Ok(Some(Arc::new(device)))
     }
 
     #[cfg(not(feature = "sim"))]
     fn simulated_device(&self) -> Result<Option<Arc<dyn Device>>, WorkerError> {
-        let _ = (self.device, self.watchdog, self.permits, self.memory_capacity, self.comm_limit);
+        let _ =
+            (self.device, self.watchdog, self.permits, self.memory_capacity, self.comm_limit, &self.programs);
         Ok(None)
     }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_runner::Device;
+use device_runner::{Device, Programs};
 use hal_sys::Hal;
 use host_library::Companions;
-use onboard::{OnboardDevice, OnboardOptions, Programs};
+use onboard::{OnboardDevice, OnboardOptions};
 
 use crate::error::WorkerError;
 use crate::platform::{Platform, RuntimeKind};
@@ -15,7 +15,6 @@ use crate::platform::{Platform, RuntimeKind};
 /// What a builder was told about it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hardware {
-    pub(crate) programs: Option<Programs>,
     pub(crate) hal: Option<Arc<Hal>>,
     pub(crate) op_timeout: Option<Duration>,
     pub(crate) stream_timeout: Option<Duration>,
@@ -28,9 +27,10 @@ impl Hardware {
         platform: Platform,
         id: u32,
         comm_limit: Option<Duration>,
+        programs: Option<&Programs>,
     ) -> Result<Option<Arc<dyn Device>>, WorkerError> {
         let Some(chip) = platform.onboard_chip() else { return Ok(None) };
-        let programs = self.programs.clone().ok_or(WorkerError::NoPrograms { platform })?;
+        let programs = programs.cloned().ok_or(WorkerError::NoPrograms { platform })?;
         let hal = match &self.hal {
             Some(hal) => Arc::clone(hal),
             None => load_hal(platform, chip)?,

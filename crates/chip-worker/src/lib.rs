@@ -54,8 +54,8 @@ pub use builder::ChipWorkerBuilder;
 pub use comm::Communicator;
 pub use device_runner::{
     ActiveRun, CallableSource, CommDomain, DevPtr, DeviceError, DlopenCounts, HostStages, KernelContext,
-    KernelFault, KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Recorded, ResourceReport,
-    RunOutcome, RunnerError, Stall, TaskId, VariantError,
+    KernelFault, KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Programs, Recorded,
+    ResourceReport, RunOutcome, RunnerError, Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]
@@ -64,8 +64,6 @@ pub use hal_sys::Hal;
 pub use hardware::programs_in_tree;
 pub use host_build_graph::{GraphBuilder, GraphError, NativeGraph};
 pub use host_library::{Companions, ErrorKind, Explanation, HostLibraryError, LibraryFiles};
-#[cfg(feature = "onboard")]
-pub use onboard::Programs;
 pub use platform::{Platform, RuntimeKind};
 pub use rendezvous::Launch;
 pub use task_interface::trb::{

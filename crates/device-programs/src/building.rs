@@ -144,6 +144,8 @@ fn build_program(workshop: &Path, profile: &str, features: &str) -> Result<Vec<u
         .current_dir(project())
         .args(["build", "--package", "device-programs", "--lib", "--profile", profile, "--locked"])
         .args(["--no-default-features", "--features", features])
+        // As optimised as whoever measures them.
+        .args(if cfg!(debug_assertions) { None } else { Some("--release") })
         .arg("--target-dir")
         .arg(workshop)
         // Tells where the file is; errors still come as text.

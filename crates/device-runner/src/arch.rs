@@ -32,6 +32,9 @@ pub trait Arch: fmt::Debug + Send + Sync {
     /// Where in that block the register at `offset` lies.
     fn sim_register_offset(&self, offset: u32) -> u32;
 
+    /// What its device programs have in simulation that the other chip's have not.
+    fn sim_programs(&self) -> &'static SimPrograms;
+
     /// Clusters a run uses: 0 asks for all, otherwise 1 to the chip's maximum.
     ///
     /// # Errors
@@ -85,6 +88,28 @@ impl Limits {
         let ticks = u128::from(time.0) * u128::from(self.clock_hz) / 1_000_000_000;
         u64::try_from(ticks).unwrap_or(u64::MAX)
     }
+}
+
+/// How a chip's device programs are called in simulation, where the chips differ (`spec/device-abi.md`, section 7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the arch crates build it; what is new must be given by both")]
+pub struct SimPrograms {
+    /// Functions of the AICPU program that take the address of memory for diagnostics, a `u64`.
+    pub addresses: &'static [&'static str],
+    /// Functions of the AICPU program that switch a collector, by a `bool`.
+    pub switches: &'static [&'static str],
+    /// Tables that the entry of the AICore program takes.
+    pub rings: AicoreRings,
+}
+
+/// The tables of diagnostics memory by core that AICore programs take, each as a `u64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a device has to serve both")]
+pub enum AicoreRings {
+    /// That of the swimlane.
+    Swimlane,
+    /// Those of swimlane and performance counters.
+    SwimlaneAndPmu,
 }
 
 /// A 32-bit register of a core (`spec/device-abi.md`, section 2.2).

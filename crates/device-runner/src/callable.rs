@@ -2,7 +2,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use task_interface::{ArgDirection, ChipCallable, ChipChild, RUNTIME_MAX_FUNC_ID, fnv1a64};
 
@@ -215,8 +215,9 @@ pub(crate) struct Callable {
     pub(crate) orchestration: Box<dyn Orchestration>,
     /// Whether it was launched since it was registered.
     pub(crate) ran: AtomicBool,
-    /// Whether a run of it has ended well, so that device programs have its orchestration.
-    pub(crate) delivered: AtomicBool,
+    /// The generation of device programs that have its orchestration, since a run of it has ended well there; 0 for
+    /// none.
+    pub(crate) delivered: AtomicU64,
     _image: Option<CacheRef<DevBuffer>>,
     _object: Option<CacheRef<OrchestrationObject>>,
     _registered: Vec<CacheRef<RegisteredKernel>>,
@@ -264,7 +265,7 @@ impl CallableCaches {
             kernels: Arc::new(kernels),
             orchestration,
             ran: AtomicBool::new(false),
-            delivered: AtomicBool::new(false),
+            delivered: AtomicU64::new(0),
             _image: image,
             _object: object,
             _registered: registered,

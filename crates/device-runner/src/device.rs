@@ -91,6 +91,12 @@ pub trait Device: GlobalMemory {
         kernel.0 + CORE_CALLABLE_BINARY_OFFSET as u64
     }
 
+    /// Of a device that runs images: grows from at least 1 whenever its programs are loaded anew, which then have
+    /// none of the orchestrations that they were given before.
+    fn program_generation(&self) -> u64 {
+        1
+    }
+
     /// Starts a launch and returns at once.
     ///
     /// # Errors

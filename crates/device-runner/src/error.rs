@@ -103,6 +103,14 @@ pub enum DeviceError {
         /// What was running and what waited.
         stall: Box<Stall>,
     },
+    /// A program of the device has ended a launch with an error. Nothing of it is left on the device, which goes on.
+    #[error("{source}")]
+    ProgramFailed {
+        /// What it returned; never 0.
+        code: i32,
+        /// The program, and what it met.
+        source: BoxedError,
+    },
     /// A launch did not end, or left the device in a state that nobody knows.
     #[error(
         "the launch failed and the device cannot be used any more: {source}; close this worker and open another"

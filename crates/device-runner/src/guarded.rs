@@ -85,6 +85,10 @@ impl Device for GuardedDevice {
         self.device.kernel_entry(kernel)
     }
 
+    fn program_generation(&self) -> u64 {
+        self.device.program_generation()
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         let run = guard("launch", || self.device.launch(launch))?;
         Ok(Box::new(GuardedRun { run: Some(run), error: None, deferred: self.deferred.clone() }))

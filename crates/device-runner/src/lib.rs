@@ -31,6 +31,7 @@ mod life;
 mod memory;
 mod phases;
 mod program;
+mod programs;
 mod registry;
 mod report;
 mod runner;
@@ -40,7 +41,7 @@ mod sync;
 pub mod testing;
 mod variant;
 
-pub use arch::{Arch, CoreId, Limits, Register, Topology};
+pub use arch::{AicoreRings, Arch, CoreId, Limits, Register, SimPrograms, Topology};
 pub use arena::{ArenaLease, ArenaSizes, StaticArenas};
 pub use args::{ReadOnly, RunArgs};
 pub use binding::{BindGuard, current_runner};
@@ -62,6 +63,7 @@ pub use phases::{ActiveRun, HostStages, PreparedRun, RunOutcome};
 pub use program::{
     Chip, Cores, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId,
 };
+pub use programs::Programs;
 pub use registry::{CallableId, DlopenCounts};
 pub use report::ResourceReport;
 pub use runner::DeviceRunner;

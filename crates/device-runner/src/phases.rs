@@ -29,6 +29,8 @@ pub struct ActiveRun<'a> {
     device_run: Option<Box<dyn DeviceRun>>,
     outcome: Option<Result<DeviceOutcome, RunnerError>>,
     slot: LaunchSlot,
+    /// Of the device programs that it runs on.
+    generation: u64,
     parts: Parts,
     _args: PhantomData<&'a ()>,
 }
@@ -145,7 +147,10 @@ impl<'a> PreparedRun<'a> {
         let runner = Arc::clone(&self.parts.runner);
         runner.check_usable()?;
         let _guard = runner.bind()?;
-        self.parts.bound.prepare_launch()?;
+        // Only now: a run that was on the device meanwhile may have made it forget what it had.
+        let generation = runner.device().program_generation();
+        let is_new = self.parts.callable.delivered.load(Ordering::Acquire) != generation;
+        self.parts.bound.prepare_launch(is_new)?;
         let launch = Launch {
             topology: self.parts.topology,
             aicpu_threads: self.parts.aicpu_threads,
@@ -160,6 +165,7 @@ impl<'a> PreparedRun<'a> {
             device_run: Some(device_run),
             outcome: None,
             slot,
+            generation,
             parts: self.parts,
             _args: PhantomData,
         })
@@ -199,9 +205,10 @@ impl ActiveRun<'_> {
         let device_wall = Duration::from_nanos(outcome.device_wall_ns);
         let device_ticks = self.parts.runner.arch().limits().ticks(DeviceTime(outcome.device_wall_ns));
         let Parts { bound, callable, ticket, topology, recorder, mut clock, .. } = self.parts;
+        let generation = self.generation;
         let finished = bound.finish(outcome.program);
         if finished.is_ok() {
-            callable.delivered.store(true, Ordering::Release);
+            callable.delivered.store(generation, Ordering::Release);
         }
         // Results may lie in the pooled arenas: the next run has to wait for the copies.
         drop(self.slot);

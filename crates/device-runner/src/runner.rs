@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
@@ -277,7 +276,7 @@ impl DeviceRunner {
             arch: self.arch,
             arenas: &self.arenas,
             read_only: args.lent(),
-            target: self.target(id, &callable, aicpu_threads),
+            target: self.target(id, aicpu_threads),
             recorder: recorder.as_ref(),
         };
         let bound = callable.orchestration.bind(&context, args.raw())?;
@@ -318,12 +317,11 @@ impl DeviceRunner {
         }
     }
 
-    fn target(&self, id: CallableId, callable: &Callable, aicpu_threads: u32) -> Target<'_> {
+    fn target(&self, id: CallableId, aicpu_threads: u32) -> Target<'_> {
         if !self.device.runs_images() {
             return Target::Engine;
         }
-        let is_new = !callable.delivered.load(Ordering::Acquire);
-        Target::Image(ImageTarget::new(self.device.as_ref(), aicpu_threads, id.index(), is_new))
+        Target::Image(ImageTarget::new(self.device.as_ref(), aicpu_threads, id.index()))
     }
 
     /// Tensors that claim to be on the device must be: kernels follow these addresses unchecked.

@@ -101,13 +101,11 @@ pub struct ImageTarget<'a> {
     pub aicpu_threads: u32,
     /// The callable's id, under which device programs keep its orchestration.
     pub callable_id: i32,
-    /// Whether device programs may not have its orchestration yet.
-    pub is_new: bool,
 }
 
 impl<'a> ImageTarget<'a> {
-    pub(crate) fn new(device: &'a dyn Device, aicpu_threads: u32, callable_id: i32, is_new: bool) -> Self {
-        Self { device, aicpu_threads, callable_id, is_new }
+    pub(crate) fn new(device: &'a dyn Device, aicpu_threads: u32, callable_id: i32) -> Self {
+        Self { device, aicpu_threads, callable_id }
     }
 
     /// The address that device programs call for a kernel.
@@ -124,9 +122,11 @@ pub trait BoundRun: fmt::Debug + Send {
     /// runs may be bound meanwhile, but not launched. Called before [`take_program`](Self::take_program), with the
     /// runner bound to the calling thread.
     ///
+    /// `is_new` says that device programs may not have the callable's orchestration yet.
+    ///
     /// # Errors
     /// [`VariantError`]; the run is dropped then.
-    fn prepare_launch(&mut self) -> Result<(), VariantError> {
+    fn prepare_launch(&mut self, _is_new: bool) -> Result<(), VariantError> {
         Ok(())
     }
 

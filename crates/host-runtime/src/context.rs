@@ -72,7 +72,7 @@ impl Context {
             return Ok(());
         }
         let builder = lock(&self.options).builder(device);
-        let runner = programs.give_to(builder).build_runner()?;
+        let runner = programs.give_to(builder)?.build_runner()?;
         let process = std::process::id();
         *slot = Some(Arc::new(Attached { runner, device, process, once: Mutex::default() }));
         Ok(())

@@ -79,6 +79,9 @@ fn classify(error: &RunnerError) -> (ErrorKind, c_int) {
         RunnerError::Unavailable { .. } => ErrorKind::Unsupported,
         RunnerError::Export { .. } => ErrorKind::Diagnostics,
         RunnerError::Closed | RunnerError::NotBound => ErrorKind::NotInitialized,
+        RunnerError::Device(DeviceError::ProgramFailed { code, .. }) if *code != 0 => {
+            return (ErrorKind::Orchestration, *code);
+        }
         RunnerError::Device(error) | RunnerError::Deferred(error) => kind_of_device(error),
         RunnerError::Variant(error) => return classify_variant(error),
         _ => ErrorKind::Device,

@@ -2,13 +2,9 @@
 //!
 //! A library of the contract gets an AICPU and an AICore program when it takes a device into use. Ours, for the
 //! simulator, only say what they are, in an ELF note: the simulator runs both inside of this library, without a
-//! thread per core. On hardware they go to the device as they are, and so does the dispatcher that stores one there.
+//! thread per core. Any others it runs as they are, as hardware does, where a dispatcher stores one on the device.
 
 use chip_worker::ChipWorkerBuilder;
-use host_library::ErrorKind;
-use object::Endianness;
-use object::elf::FileHeader64;
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use crate::error::Failure;
 use crate::selection::{ARCH_NAME, PLATFORM, RUNTIME_NAME};
@@ -28,30 +24,41 @@ impl Programs<'_> {
         if !PLATFORM.is_simulated() {
             return Ok(());
         }
-        Program::Aicpu.check(self.aicpu)?;
-        Program::Aicore.check(self.aicore)
+        self.is_stood_for()?;
+        Ok(())
     }
 
     /// The builder with these programs, if its worker is one that runs them.
-    #[cfg(all(feature = "onboard", not(feature = "sim")))]
-    pub(crate) fn give_to(&self, builder: ChipWorkerBuilder) -> ChipWorkerBuilder {
-        let given = [self.aicpu, self.aicore, self.dispatcher];
-        if given.iter().all(|program| program.is_empty()) {
-            // The builder says best what is missing.
-            return builder;
+    pub(crate) fn give_to(&self, builder: ChipWorkerBuilder) -> Result<ChipWorkerBuilder, Failure> {
+        let Self { aicpu, aicore, dispatcher } = *self;
+        if PLATFORM.is_simulated() {
+            return if self.is_stood_for()? {
+                Ok(builder)
+            } else {
+                Ok(builder.programs(chip_worker::Programs::simulated(aicpu, aicore)))
+            };
         }
-        builder.programs(chip_worker::Programs::new(self.aicpu, self.aicore, self.dispatcher))
+        if [aicpu, aicore, dispatcher].iter().all(|program| program.is_empty()) {
+            // The builder says best what is missing.
+            return Ok(builder);
+        }
+        Ok(builder.programs(chip_worker::Programs::new(aicpu, aicore, dispatcher)))
     }
 
-    /// The simulator looks at them, and no more.
-    #[cfg(not(all(feature = "onboard", not(feature = "sim"))))]
-    #[allow(clippy::unused_self, reason = "as on hardware")]
-    pub(crate) fn give_to(&self, builder: ChipWorkerBuilder) -> ChipWorkerBuilder {
-        builder
+    /// Whether the simulator's own engine takes the place of both programs: none were given, or files that say so.
+    fn is_stood_for(&self) -> Result<bool, Failure> {
+        let stand_ins = [Program::Aicpu.stands_in(self.aicpu)?, Program::Aicore.stands_in(self.aicore)?];
+        match stand_ins {
+            [Some(false), Some(false)] => Ok(false),
+            [Some(false), _] | [_, Some(false)] => Err(Failure::invalid(
+                "one of AICPU and AICore program is a program and the other is not; pass both of one build, in order",
+            )),
+            _ => Ok(true),
+        }
     }
 }
 
-/// The two programs that the simulator looks at.
+/// The two programs of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
     Aicpu = 1,
@@ -59,9 +66,11 @@ enum Program {
 }
 
 /// Owner of the note.
-const NOTE_NAME: &[u8] = b"simpler-rs";
+const NOTE_OWNER: &str = "simpler-rs";
 /// Version of what the note says.
 const NOTE_VERSION: &str = "1";
+/// Types from here on are of programs that can be run.
+const FIRST_REAL: u32 = 3;
 
 impl Program {
     fn name(self) -> &'static str {
@@ -71,51 +80,34 @@ impl Program {
         }
     }
 
-    /// Whether this library can run the program in `bytes`. None at all is fine: it would only be looked at.
-    fn check(self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Whether `bytes` only stand for the program, which is then part of this library; `None` for no bytes, which are
+    /// fine with either.
+    fn stands_in(self, bytes: &[u8]) -> Result<Option<bool>, Failure> {
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(None);
+        }
+        let Some((kind, text)) = object_loader::elf::note(bytes, NOTE_OWNER) else { return Ok(Some(false)) };
+        if kind >= FIRST_REAL {
+            return Ok(Some(false));
         }
         let name = self.name();
-        let Some((kind, text)) = read_note(bytes) else {
-            return Err(Failure::unsupported(format!(
-                "the {name} ({} bytes) is not one of simpler-rs; this version runs its own only: pass the file that \
-                 lies beside this library",
-                bytes.len()
-            )));
-        };
         if kind != self as u32 {
             let text = format!(
                 "the {name} is another program: pass libaicpu_kernel.so and libaicore_kernel.so in order"
             );
             return Err(Failure::invalid(text));
         }
+        let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+        let text = String::from_utf8_lossy(&text[..end]);
         let ours = format!("{ARCH_NAME} {} {NOTE_VERSION}", RUNTIME_NAME.to_string_lossy());
         if text != ours {
-            let text = format!(
+            return Err(Failure::invalid(format!(
                 "the {name} is for \"{text}\" (chip, runtime, version), this library for \"{ours}\"; pass the file \
                  that lies beside this library"
-            );
-            return Err(Failure::new(ErrorKind::InvalidArgument, text));
+            )));
         }
-        Ok(())
+        Ok(Some(true))
     }
-}
-
-/// Type and text of the note, if there is one.
-fn read_note(bytes: &[u8]) -> Option<(u32, String)> {
-    let header = FileHeader64::<Endianness>::parse(bytes).ok()?;
-    let endian = header.endian().ok()?;
-    for segment in header.program_headers(endian, bytes).ok()? {
-        let Ok(Some(mut notes)) = segment.notes(endian, bytes) else { continue };
-        while let Ok(Some(note)) = notes.next() {
-            if note.name() == NOTE_NAME {
-                let text = note.desc().split(|&byte| byte == 0).next()?;
-                return Some((note.n_type(endian).0, String::from_utf8_lossy(text).into_owned()));
-            }
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -123,15 +115,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_program_is_fine_and_any_other_bytes_are_not() {
-        Program::Aicpu.check(&[]).unwrap();
-        for bytes in [&b"\x7fELF"[..], b"not an object", &[0; 64]] {
-            let failure = Program::Aicore.check(bytes).unwrap_err();
-            assert_eq!(failure.kind, ErrorKind::Unsupported);
-            assert!(failure.text.contains("AICore program"), "{}", failure.text);
-        }
-        // An object without such a note: this very test.
+    fn no_programs_are_those_of_this_library_and_other_objects_are_none_of_its() {
+        assert!(Programs::default().is_stood_for().unwrap());
         let other = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(Program::Aicpu.check(&other).unwrap_err().kind, ErrorKind::Unsupported);
+        let programs = Programs { aicpu: &other, aicore: &other, dispatcher: &[] };
+        assert!(!programs.is_stood_for().unwrap());
+    }
+
+    #[test]
+    fn half_a_pair_is_refused() {
+        let programs = Programs { aicpu: b"not an object", ..Programs::default() };
+        let failure = programs.check().map(|()| PLATFORM.is_simulated());
+        match failure {
+            Ok(is_simulated) => assert!(!is_simulated),
+            Err(failure) => assert!(failure.text.contains("pass both"), "{}", failure.text),
+        }
     }
 }

@@ -152,7 +152,24 @@ fn fnv1a_64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
+/// Type and descriptor of the first note of this owner.
+///
+/// Reads 64-bit little-endian ELF files of every machine and type. Anything else, garbage included, has no note.
+#[must_use]
+pub fn note<'a>(bytes: &'a [u8], owner: &str) -> Option<(u32, &'a [u8])> {
+    let is_owner = |name: &[u8]| name.strip_suffix(b"\0") == Some(owner.as_bytes());
+    find_note(bytes, |name, kind, text| is_owner(name).then_some((kind, text)))
+}
+
 fn find_build_id(bytes: &[u8]) -> Option<&[u8]> {
+    find_note(bytes, |name, kind, id| {
+        let is_build_id = kind == NT_GNU_BUILD_ID.0 && name == b"GNU\0" && id.len() >= FINGERPRINT_BYTES;
+        is_build_id.then_some(id)
+    })
+}
+
+/// What `pick` makes of the name, type and descriptor of a note.
+fn find_note<'a, T>(bytes: &'a [u8], pick: impl Fn(&'a [u8], u32, &'a [u8]) -> Option<T>) -> Option<T> {
     let header = Header::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, bytes).ok()?;
@@ -160,16 +177,16 @@ fn find_build_id(bytes: &[u8]) -> Option<&[u8]> {
         .iter()
         .filter(|segment| segment.p_type(endian) == PT_NOTE)
         .filter_map(|segment| segment.data(endian, bytes).ok())
-        .find_map(build_id_in_notes)
+        .find_map(|notes| find_in_notes(notes, &pick))
 }
 
 /// Notes are walked with 4-byte alignment whatever the segment says: that is what the fingerprint is defined by.
-fn build_id_in_notes(notes: &[u8]) -> Option<&[u8]> {
+fn find_in_notes<'a, T>(notes: &'a [u8], pick: impl Fn(&'a [u8], u32, &'a [u8]) -> Option<T>) -> Option<T> {
     let mut notes = NoteIterator::<Header>::new(LE, 4, notes).ok()?;
     while let Ok(Some(note)) = notes.next() {
-        let is_build_id = note.n_type(LE) == NT_GNU_BUILD_ID && note.name_bytes() == b"GNU\0";
-        if is_build_id && note.desc().len() >= FINGERPRINT_BYTES {
-            return Some(note.desc());
+        let picked = pick(note.name_bytes(), note.n_type(LE).0, note.desc());
+        if picked.is_some() {
+            return picked;
         }
     }
     None

@@ -1,12 +1,12 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use device_runner::Programs;
 use hal_sys::{Hal, HalError};
 
 use crate::error::OnboardError;
 use crate::lane::Lane;
 use crate::memory::DeviceMemory;
-use crate::options::Programs;
 use crate::sync::lock;
 
 /// AICPU programs that devices have got from this process (`spec/hal.md`, section 4.1). Devices keep them.

@@ -14,7 +14,7 @@ use crate::comm::OnboardRank;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::launch::launch;
-use crate::options::OnboardOptions;
+use crate::options::{self, OnboardOptions};
 use crate::sync::lock;
 
 /// A chip on CANN. Any number may exist in a process, with equal ids or not.
@@ -37,7 +37,7 @@ impl OnboardDevice {
         id: u32,
         options: OnboardOptions,
     ) -> Result<Self, DeviceError> {
-        options.programs.check().map_err(|error| error.during(OPENING))?;
+        options::check(&options.programs).map_err(|error| error.during(OPENING))?;
         let device = Self { inner: Arc::new(Inner::new(hal, chip, id, options)?), kernels: Mutex::default() };
         device.bind_thread()?;
         device.inner.session()?;

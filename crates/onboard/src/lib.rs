@@ -44,6 +44,7 @@ mod sync;
 
 pub use chip::{LaunchArgs, OnboardChip, RegisterBank};
 pub use device::OnboardDevice;
+pub use device_runner::Programs;
 pub use error::OnboardError;
 pub use load::load_hal;
-pub use options::{OnboardOptions, Programs};
+pub use options::OnboardOptions;

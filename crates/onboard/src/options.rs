@@ -1,49 +1,19 @@
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
+
+use device_runner::Programs;
 
 use crate::error::OnboardError;
 
-/// The programs that run on the device itself.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Programs {
-    /// Shared object for the AICPU; exports `simpler_aicpu_init` and `simpler_aicpu_exec`.
-    pub aicpu: Arc<[u8]>,
-    /// ELF object for the AICore; has `aicore_kernel_0_mix_aic` and `aicore_kernel_0_mix_aiv`.
-    pub aicore: Arc<[u8]>,
-    /// Shared object for the AICPU that stores the first one on the device.
-    pub dispatcher: Arc<[u8]>,
-}
-
-impl Programs {
-    /// The three programs by their content (`spec/device-abi.md`, sections 1.4, 1.5 and 5.2).
-    pub fn new(
-        aicpu: impl Into<Arc<[u8]>>,
-        aicore: impl Into<Arc<[u8]>>,
-        dispatcher: impl Into<Arc<[u8]>>,
-    ) -> Self {
-        Self { aicpu: aicpu.into(), aicore: aicore.into(), dispatcher: dispatcher.into() }
-    }
-
-    /// That there are three.
-    pub(crate) fn check(&self) -> Result<(), OnboardError> {
-        let programs = [
-            ("AICPU program", &self.aicpu),
-            ("AICore program", &self.aicore),
-            ("dispatcher", &self.dispatcher),
-        ];
-        match programs.into_iter().find(|(_, bytes)| bytes.is_empty()) {
-            Some((program, _)) => Err(OnboardError::NoProgram { program }),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Debug for Programs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (aicpu, aicore, dispatcher) = (self.aicpu.len(), self.aicore.len(), self.dispatcher.len());
-        write!(f, "Programs(aicpu: {aicpu} bytes, aicore: {aicore} bytes, dispatcher: {dispatcher} bytes)")
+/// That there are three.
+pub(crate) fn check(programs: &Programs) -> Result<(), OnboardError> {
+    let programs = [
+        ("AICPU program", &programs.aicpu),
+        ("AICore program", &programs.aicore),
+        ("dispatcher", &programs.dispatcher),
+    ];
+    match programs.into_iter().find(|(_, bytes)| bytes.is_empty()) {
+        Some((program, _)) => Err(OnboardError::NoProgram { program }),
+        None => Ok(()),
     }
 }
 
@@ -101,9 +71,9 @@ mod tests {
         let bytes = |present: bool| if present { vec![1] } else { Vec::new() };
         for (missing, name) in ["AICPU program", "AICore program", "dispatcher"].into_iter().enumerate() {
             let programs = Programs::new(bytes(missing != 0), bytes(missing != 1), bytes(missing != 2));
-            let error = programs.check().unwrap_err();
+            let error = check(&programs).unwrap_err();
             assert!(error.to_string().starts_with(&format!("the {name} is empty")), "{error}");
         }
-        Programs::new([1], [2], [3]).check().unwrap();
+        check(&Programs::new([1], [2], [3])).unwrap();
     }
 }

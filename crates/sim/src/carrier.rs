@@ -11,7 +11,7 @@ use crate::run::{Done, Job, RunShared, Work};
 use crate::threads::WatchedThread;
 
 /// Kernels keep their tiles in thread-local memory and on the stack; pages that are not touched cost nothing.
-const STACK: usize = 8 << 20;
+pub(crate) const STACK: usize = 8 << 20;
 
 /// Starts a thread that carries out tasks until the engine ends it.
 pub(crate) fn spawn(

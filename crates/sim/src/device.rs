@@ -34,7 +34,7 @@ impl fmt::Debug for SimDevice {
 }
 
 /// Device ids cross the C API as a signed number.
-const MAX_ID: u32 = i32::MAX.unsigned_abs();
+pub(crate) const MAX_ID: u32 = i32::MAX.unsigned_abs();
 
 impl SimDevice {
     /// A device with nothing in it. Threads are made when they are first needed.

@@ -91,6 +91,25 @@ pub(crate) fn register_hooks(object: &SharedObject) -> Result<(), object_loader:
     Ok(())
 }
 
+/// Gives an AICore program the functions by which it says who the calling thread is, if it asks for them.
+pub(crate) fn give_setters(object: &SharedObject) -> Result<(), object_loader::LoadError> {
+    let Some(give) = object.optional_symbol("set_sim_core_identity_helpers")? else { return Ok(()) };
+    type Give = extern "C" fn(*mut c_void, *mut c_void);
+    // SAFETY: the contract of that symbol (spec/device-abi.md, section 7.2) is this signature, and the object stays
+    // loaded during the call.
+    let give = unsafe { std::mem::transmute::<usize, Give>(give.0.get()) };
+    give(set_subblock_id as *mut c_void, set_cluster_id as *mut c_void);
+    Ok(())
+}
+
+extern "C" fn set_subblock_id(id: u32) {
+    let _ = LANE.try_with(|lane| lane.set(id));
+}
+
+extern "C" fn set_cluster_id(id: u32) {
+    let _ = CLUSTER.try_with(|cluster| cluster.set(id));
+}
+
 /// `libcpu_sim_context.so`: the object with the symbols that kernels and device programs of a simulation look
 /// up in the global scope (`spec/public-abi.md`, sections A.7 and E.6).
 ///

@@ -357,6 +357,12 @@ fn objects_for_other_machines_are_uploaded_and_the_device_says_if_it_cannot_load
     assert_eq!(bench.device.member::<u8>("register_new_callable_id_"), 1);
     bench.assert_works();
     assert_eq!(bench.device.member::<u8>("register_new_callable_id_"), 0);
+    // So it is on device programs that were loaded anew.
+    bench.device.generation.store(2, std::sync::atomic::Ordering::Relaxed);
+    bench.assert_works();
+    assert_eq!(bench.device.member::<u8>("register_new_callable_id_"), 1);
+    bench.assert_works();
+    assert_eq!(bench.device.member::<u8>("register_new_callable_id_"), 0);
     bench.close();
 }
 

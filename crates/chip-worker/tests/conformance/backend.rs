@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chip_worker::{ChipWorker, ChipWorkerBuilder, Platform, RuntimeKind};
+use chip_worker::{ChipWorker, ChipWorkerBuilder, Platform, Programs, RuntimeKind};
 
 /// Cases that a backend cannot have: the case, and how the names of those backends start.
 pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[];
@@ -16,16 +16,28 @@ pub(crate) const EXPECTED_FAILURES: &[(&str, &str)] = &[];
 pub(crate) struct Backend {
     pub(crate) platform: Platform,
     pub(crate) runtime: RuntimeKind,
+    /// Whether device programs run it, instead of an engine.
+    pub(crate) has_programs: bool,
 }
 
 impl Backend {
     pub(crate) fn all() -> Vec<Self> {
         let platforms = Platform::ALL.into_iter().filter(|platform| platform.is_available());
-        platforms.flat_map(|platform| RuntimeKind::ALL.map(|runtime| Self { platform, runtime })).collect()
+        let of = |platform: Platform, has_programs| {
+            RuntimeKind::ALL.map(|runtime| Self { platform, runtime, has_programs })
+        };
+        platforms
+            .flat_map(|platform| match platform.is_simulated() {
+                true => [of(platform, false), of(platform, true)].concat(),
+                false => of(platform, true).to_vec(),
+            })
+            .collect()
     }
 
+    /// On hardware there are always programs, so only simulated platforms say so.
     pub(crate) fn name(self) -> String {
-        format!("{}/{}", self.platform, self.runtime)
+        let with = if self.has_programs && self.platform.is_simulated() { "+programs" } else { "" };
+        format!("{}{with}/{}", self.platform, self.runtime)
     }
 
     /// Clusters that a launch may have.
@@ -57,14 +69,14 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn builder(&self) -> ChipWorkerBuilder {
-        let Backend { platform, runtime } = self.backend;
+        let Backend { platform, runtime, has_programs } = self.backend;
         let builder =
             ChipWorker::builder().platform(platform).runtime(runtime).watchdog(Some(Duration::from_secs(30)));
         #[cfg(feature = "onboard")]
         if let Some(hardware) = &self.hardware {
             return hardware.describe(builder, platform, runtime);
         }
-        builder
+        if has_programs { builder.programs(programs(platform, runtime)) } else { builder }
     }
 
     pub(crate) fn worker(&self) -> ChipWorker {
@@ -94,6 +106,12 @@ impl fmt::Debug for Place {
     }
 }
 
+/// The device programs of this project.
+fn programs(platform: Platform, runtime: RuntimeKind) -> Programs {
+    let built = device_programs::build(platform.folders().0, runtime.name()).unwrap();
+    Programs::new(built.aicpu, built.aicore, built.dispatcher)
+}
+
 /// A device of the stand-in for CANN.
 #[cfg(feature = "onboard")]
 struct Hardware {
@@ -120,10 +138,9 @@ impl Hardware {
         runtime: RuntimeKind,
     ) -> ChipWorkerBuilder {
         const LIMIT: Duration = Duration::from_secs(50);
-        let built = device_programs::build(platform.folders().0, runtime.name()).unwrap();
         builder
             .device(self.lease.id().unsigned_abs())
-            .programs(chip_worker::Programs::new(built.aicpu, built.aicore, built.dispatcher))
+            .programs(programs(platform, runtime))
             .hal(std::sync::Arc::clone(&self.hal))
             .op_timeout(LIMIT)
             .stream_timeout(LIMIT)

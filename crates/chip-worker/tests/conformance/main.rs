@@ -10,6 +10,7 @@ mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod programs;
+mod random;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,6 +4,7 @@
 mod aicore;
 #[cfg(feature = "aicpu")]
 mod aicpu;
+mod note;
 mod output;
 mod selection;
 

@@ -6,12 +6,15 @@ use crate::aicore::TaskSource;
 use crate::aicpu::{HostBuildGraph, Runtime, TensormapAndRingbuffer};
 use crate::chip::{self, Chip};
 
-/// The chip. In a build of the whole workspace every feature may be on, or none; then it is the first.
-pub(super) static CHIP: &Chip =
-    if cfg!(feature = "a5") && !cfg!(feature = "a2a3") { &chip::A5 } else { &chip::A2A3 };
+/// Whether the chip is a5. In a build of the whole workspace every feature may be on, or none; then it is the first.
+pub(super) const IS_A5: bool = cfg!(feature = "a5") && !cfg!(feature = "a2a3");
 
-/// Likewise.
-const IS_TRB: bool = cfg!(feature = "tensormap_and_ringbuffer") && !cfg!(feature = "host_build_graph");
+/// The chip.
+pub(super) static CHIP: &Chip = if IS_A5 { &chip::A5 } else { &chip::A2A3 };
+
+/// Whether the runtime is that, by the same rule.
+pub(super) const IS_TRB: bool =
+    cfg!(feature = "tensormap_and_ringbuffer") && !cfg!(feature = "host_build_graph");
 
 /// The device half of the runtime.
 #[cfg(feature = "aicpu")]

@@ -427,6 +427,10 @@ impl Device for FaultyDevice {
         self.inner.kernel_entry(kernel)
     }
 
+    fn program_generation(&self) -> u64 {
+        self.inner.program_generation()
+    }
+
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         self.shared.enter("launch")?;
         if let Some(reason) = lock(&self.shared.lost).clone() {

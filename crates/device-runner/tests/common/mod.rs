@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, Once};
 
 use device_runner::testing::{FakeDevice, Fault, FaultyDevice};
 use device_runner::{
-    Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram, DeviceRunner,
-    DeviceTime, Diagnostics, Dispatch, DumpedArg, KernelArgs, KernelSource, Limits, Memory, NativeKernel,
-    Orchestration, OrchestrationSource, PmuCounter, PmuEvents, Recorder, Register, RunContext, RunnerError,
-    RuntimeVariant, SubmitRecords, TaskId, TensorView, VariantError, WaitingTask, current_runner,
+    AicoreRings, Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram,
+    DeviceRunner, DeviceTime, Diagnostics, Dispatch, DumpedArg, KernelArgs, KernelSource, Limits, Memory,
+    NativeKernel, Orchestration, OrchestrationSource, PmuCounter, PmuEvents, Recorder, Register, RunContext,
+    RunnerError, RuntimeVariant, SimPrograms, SubmitRecords, TaskId, TensorView, VariantError, WaitingTask,
+    current_runner,
 };
 use run_records::dump::{Role, Stage};
 use run_records::{Deps, deps};
@@ -67,6 +68,10 @@ impl Arch for TestArch {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         offset
+    }
+
+    fn sim_programs(&self) -> &'static SimPrograms {
+        &SimPrograms { addresses: &[], switches: &[], rings: AicoreRings::Swimlane }
     }
 }
 

@@ -106,7 +106,9 @@ static void devices_and_programs(const char *other_programs) {
     CHECK_EQ(api.simpler_init(ctx, 0, NULL, 8, NULL, 0, NULL, 0), -1);
     check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "AICPU program is null");
     CHECK_EQ(api.simpler_init(ctx, 0, image.bytes, image.size, NULL, 0, NULL, 0), -1);
-    check_error(&api, ctx, SIMPLER_RS_ERROR_UNSUPPORTED, "not one of simpler-rs");
+    check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "pass both");
+    CHECK_EQ(api.simpler_init(ctx, 0, image.bytes, image.size, image.bytes, image.size, NULL, 0), -1);
+    check_error(&api, ctx, SIMPLER_RS_ERROR_DEVICE, "AICPU program");
     /* Those of another chip, and in the wrong order. */
     CHECK_EQ(api.simpler_init(ctx, 0, aicpu.bytes, aicpu.size, aicore.bytes, aicore.size, NULL, 0), -1);
     check_error(&api, ctx, SIMPLER_RS_ERROR_INVALID_ARGUMENT, "beside this library");

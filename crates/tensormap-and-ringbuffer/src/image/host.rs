@@ -99,7 +99,6 @@ impl ImageOrchestration {
         tail.dev_orch_so_addr = self.object.buffer.ptr().addr();
         tail.dev_orch_so_size = self.object.buffer.len() as u64;
         tail.active_callable_id = target.callable_id;
-        tail.register_new_callable_id = u8::from(target.is_new);
         tail.device_orch_func_name = self.object.entry;
         tail.device_orch_config_name = self.object.config;
         tail
@@ -132,7 +131,9 @@ impl Orchestration for ImageOrchestration {
         let (args, staged) = StagedTensors::stage(context, args)?;
         let tail = self.tail(context, target, &map, &args);
         Ok(Box::new(ImageRun {
-            image: Some(image(map.chip.cores, context.topology, &tail)),
+            chip_cores: map.chip.cores,
+            topology: context.topology,
+            tail,
             memory: Arc::clone(context.memory),
             arena: (DevPtr::new(map.arena), self.prebuilt.arena(&map)?),
             header: DevPtr::new(map.sm),
@@ -169,7 +170,10 @@ fn image(chip_cores: u32, topology: Topology, tail: &RuntimeTail) -> DeviceImage
 }
 
 struct ImageRun {
-    image: Option<DeviceImage>,
+    chip_cores: u32,
+    topology: Topology,
+    /// What the image says besides the cores.
+    tail: Box<RuntimeTail>,
     memory: Arc<Memory>,
     /// Where the runtime arena is, and what stands there when the launch starts.
     arena: (DevPtr, Arc<Vec<u8>>),
@@ -213,15 +217,15 @@ fn error_in(header: &SharedMemoryHeader) -> Option<VariantError> {
 }
 
 impl BoundRun for ImageRun {
-    fn prepare_launch(&mut self) -> Result<(), VariantError> {
+    fn prepare_launch(&mut self, is_new: bool) -> Result<(), VariantError> {
+        self.tail.register_new_callable_id = u8::from(is_new);
         let (place, bytes) = &self.arena;
         self.memory.copy_to_device(*place, bytes)?;
         Ok(self.clear_outcome()?)
     }
 
     fn take_program(&mut self) -> Box<dyn DeviceProgram> {
-        let nothing = || DeviceImage { bytes: 0, parts: Vec::new() };
-        Box::new(ImageProgram::new(self.image.take().unwrap_or_else(nothing)))
+        Box::new(ImageProgram::new(image(self.chip_cores, self.topology, &self.tail)))
     }
 
     fn diagnose(&self) -> Option<VariantError> {

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use bytemuck::Pod;
@@ -95,6 +96,8 @@ pub struct ImageDevice {
     pub last_image: Mutex<Option<DeviceImage>>,
     /// Why the last image was refused.
     pub refused: Mutex<Option<ImageError>>,
+    /// See [`Device::program_generation`].
+    pub generation: AtomicU64,
     seed: Mutex<u64>,
 }
 
@@ -120,6 +123,7 @@ impl ImageDevice {
             tamper: Mutex::default(),
             last_image: Mutex::default(),
             refused: Mutex::default(),
+            generation: AtomicU64::new(1),
             seed: Mutex::new(seed | 1),
         })
     }
@@ -361,6 +365,10 @@ impl Device for ImageDevice {
 
     fn runs_images(&self) -> bool {
         true
+    }
+
+    fn program_generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     fn launch(&self, mut launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
