@@ -304,7 +304,9 @@ mod tests {
         let options = parse(&["--runtime", "host_build_graph", "a", "b"]).unwrap();
         assert_eq!(options.wanted.runtimes, [RuntimeKind::HostBuildGraph]);
         assert_eq!(options.wanted.filters, ["a", "b"]);
-        assert_eq!(options.wanted.platforms, Platform::ALL);
+        assert_eq!(options.wanted.platforms, Platform::SIMULATED);
+        let options = parse(&["--stand-in"]).unwrap();
+        assert_eq!(options.wanted.platforms, [Platform::A2a3, Platform::A5]);
     }
 
     #[test]
