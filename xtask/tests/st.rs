@@ -147,6 +147,19 @@ fn wrong_options_end_with_2_and_the_usage() {
 }
 
 #[test]
+fn without_cann_it_says_what_is_missing_and_that_there_is_a_stand_in() {
+    if chip_worker::Platform::A2a3.check_machine().is_ok() {
+        return;
+    }
+    let ended = xtask(&["st", "--platform", "a2a3", "vector_example/1"]);
+    assert_eq!((ended.code, ended.out.as_str()), (1, ""));
+    let text = "error: platform a2a3 cannot be used on this machine: ";
+    assert!(ended.err.starts_with(text) && ended.err.contains("libruntime.so"), "{}", ended.err);
+    assert!(ended.err.ends_with("(or run a2a3 on a stand-in: --stand-in)\n"), "{}", ended.err);
+    assert_eq!(ended.err.matches("cannot be used").count(), 1, "{}", ended.err);
+}
+
+#[test]
 fn both_runtimes_have_scenes() {
     let shown = |args: &[&str]| xtask(&[&["st", "--list"], args].concat()).out;
     let (host, rings) = (

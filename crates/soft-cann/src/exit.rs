@@ -30,6 +30,7 @@ fn directory() -> &'static (PathBuf, bool) {
         if let Some(given) = given.filter(|given| !is_inherited(given, &ours)) {
             return (given, false);
         }
+        remove_orphans(&std::env::temp_dir());
         match tempfile::Builder::new().prefix(&ours).tempdir() {
             Ok(made) => {
                 let path = made.keep();
@@ -45,6 +46,19 @@ fn directory() -> &'static (PathBuf, bool) {
             }
         }
     })
+}
+
+/// Removes the folders of processes that were killed before they could.
+fn remove_orphans(temporary: &Path) {
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(FOLDERS).and_then(|rest| rest.split_once('-'));
+        let process = process.and_then(|(number, _)| number.parse::<u32>().ok());
+        if process.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists()) {
+            // It may be somebody else's, or gone in the meantime.
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
 }
 
 /// Whether a folder was made by another process, which has left the variable to this one.
@@ -109,6 +123,25 @@ pub(crate) fn report() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_processes_that_are_gone_are_removed_and_no_others() {
+        let temporary = tempfile::tempdir().unwrap();
+        // Linux has 22 bits for the number of a process.
+        let names = [
+            "soft-cann-aicpu-4294967295-x".to_owned(),
+            format!("soft-cann-aicpu-{}-x", std::process::id()),
+            "soft-cann-aicpu-y".to_owned(),
+            "other-4294967295-x".to_owned(),
+        ];
+        for name in &names {
+            std::fs::create_dir(temporary.path().join(name)).unwrap();
+            std::fs::write(temporary.path().join(name).join("file"), "").unwrap();
+        }
+        remove_orphans(temporary.path());
+        let left = names.map(|name| temporary.path().join(name).exists());
+        assert_eq!(left, [false, true, true, true]);
+    }
 
     #[test]
     fn a_parent_s_folder_is_not_used() {
