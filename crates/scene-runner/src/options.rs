@@ -322,11 +322,8 @@ mod tests {
         assert_eq!(options.wanted.runtimes, [RuntimeKind::HostBuildGraph]);
         assert_eq!(options.wanted.filters, ["a", "b"]);
         assert_eq!(options.wanted.platforms, Platform::SIMULATED);
-<<<<<<< HEAD
-=======
         let options = parse(&["--stand-in"]).unwrap();
         assert_eq!(options.wanted.platforms, [Platform::A2a3, Platform::A5]);
->>>>>>> fin5
     }
 
     #[test]
