@@ -12,6 +12,7 @@ mod kernel_args;
 mod limits;
 #[cfg(feature = "onboard")]
 mod onboard;
+pub mod records;
 mod registers;
 
 use device_runner::{Arch, Limits, Register};
