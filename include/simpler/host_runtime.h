@@ -133,9 +133,12 @@ int prepare_callable(void *ctx, int32_t callable_id, const void *callable);
      block_dim         clusters, 1 to 24 (a2a3) or 36 (a5); 0 for all
      aicpu_thread_num  1 to 4 (a2a3) or 7 (a5)
      enable_*          diagnostics: swimlane level 0 to 4, tensor dump, PMU event type, dependencies (ignored on a5),
-                       scope statistics. This version has none: anything but 0 is SIMPLER_RS_ERROR_UNSUPPORTED.
-     output_prefix     where diagnostics are written; may be NULL
-     out_timing        may be NULL; all zero if the run fails */
+                       scope statistics; 0 is off. On hardware this version has none: SIMPLER_RS_ERROR_UNSUPPORTED.
+     output_prefix     the folder that diagnostics are written to, made when needed: l2_perf_records.json,
+                       tensor_dump/, pmu.csv, deps.json and scope_stats/scope_stats.jsonl, each as a whole when the run
+                       has ended well. NULL or empty only if all diagnostics are off. If a file cannot be written, the
+                       results are in place all the same: -1 with SIMPLER_RS_ERROR_DIAGNOSTICS.
+     out_timing        may be NULL; all zero if the run fails, or what it recorded cannot be written */
 int run_prepared(
     void *ctx, void *runtime, int32_t callable_id, const void *args, int block_dim, int aicpu_thread_num,
     int enable_l2_swimlane, int enable_dump_tensor, int enable_pmu, int enable_dep_gen, int enable_scope_stats,
@@ -214,7 +217,8 @@ enum simpler_rs_error {
     SIMPLER_RS_ERROR_BUSY = 11,            /* in use on another thread */
     SIMPLER_RS_ERROR_UNSUPPORTED = 12,     /* this version or platform does not have it */
     SIMPLER_RS_ERROR_WRONG_PROCESS = 13,   /* the context belongs to the process this one was forked from */
-    SIMPLER_RS_ERROR_INTERNAL = 14         /* a mistake in this library; please report it */
+    SIMPLER_RS_ERROR_INTERNAL = 14,        /* a mistake in this library; please report it */
+    SIMPLER_RS_ERROR_DIAGNOSTICS = 15      /* the run went well, but its diagnostics could not be written */
 };
 
 /* Version of this implementation, "major.minor.patch", and its runtime, such as "host_build_graph". */

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use chip_worker::{
     Args, CallConfig, CallableHandle, CallableSource, ChipCallable, ChipWorker, CoreCallable, DataType,
-    NativeKernel, NativeOrchestration, Platform, RingOptions, RuntimeKind, TaskSpec,
+    NativeKernel, NativeOrchestration, Platform, RingOptions, RunOutcome, RuntimeKind, TaskSpec,
 };
 use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
 
@@ -62,7 +62,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
 
 fn measure_all(options: &Options) -> Result<()> {
     let compiler = KernelCompiler::new()?;
-    let tasks = tasks_callable(&compiler)?;
+    let noop = tasks_callable(&compiler)?;
     let chip = options.platform;
     let vector = vector_callable(&compiler, chip, "vector_example")?;
     let max = chip.max_block_dim().context("this build lacks the platform")?;
@@ -85,7 +85,7 @@ fn measure_all(options: &Options) -> Result<()> {
         drop(handle);
         Ok(nanos(elapsed))
     })?;
-    let handle = shared.register(&tasks)?;
+    let handle = shared.register(&noop)?;
     for block_dim in [1, 3, max] {
         let config = config(block_dim)?;
         let run = |count: u64, chain: bool| run_tasks(&shared, &handle, &config, count, chain);
@@ -94,6 +94,9 @@ fn measure_all(options: &Options) -> Result<()> {
         options.measure("noop_tasks_10000", &params, |_| run(10_000, false))?;
         options.measure("noop_chain_10000", &params, |_| run(10_000, true))?;
     }
+    measure_swimlane(options, "noop_tasks_10000", max, |config| {
+        tasks(&shared, &handle, config, 10_000, false)
+    })?;
     drop(handle);
     measure_vector(options, "vector_example", "linked", &shared, &vector)?;
     measure_rings(options, &compiler, max)?;
@@ -184,6 +187,9 @@ fn measure_rings(options: &Options, compiler: &KernelCompiler, max: u32) -> Resu
         options.measure("trb_chain_10000", &params, |_| run(10_000, true, 0))?;
         options.measure("trb_stream_100000", &params, |_| run(100_000, false, 100))?;
     }
+    measure_swimlane(options, "trb_stream_10000", max, |config| {
+        stream(&worker, &handle, config, 10_000, false, 0)
+    })?;
     drop(handle);
     let vector = vector_callable(compiler, options.platform, "trb_vector_example")?;
     measure_vector(options, "trb_vector_example", "linked", &worker, &vector)?;
@@ -199,7 +205,38 @@ fn measure_rings(options: &Options, compiler: &KernelCompiler, max: u32) -> Resu
     let config = config(max)?;
     options.measure("trb_stream_100000_window_64", &format!("\"block_dim\": {max}"), |_| {
         run_stream(&small, &handle, &config, 100_000, false, 16)
-    })
+    })?;
+    Ok(())
+}
+
+/// The same runs without and with a swimlane of the highest level, one after the other so that the machine is the same
+/// for both. The files are written after the results are back; `_swimlane_export` is how long that takes.
+fn measure_swimlane(
+    options: &Options,
+    name: &str,
+    max: u32,
+    run: impl Fn(&CallConfig) -> Result<RunOutcome>,
+) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    for block_dim in [1, max] {
+        let off = config(block_dim)?;
+        let mut on = off;
+        on.set_l2_swimlane(4)?.set_output_prefix(&scratch.path().to_string_lossy())?;
+        let params = format!("\"block_dim\": {block_dim}, \"level\": 4");
+        let mut plain = Vec::new();
+        let mut exports = Vec::new();
+        let measured = options.measure(&format!("{name}_swimlane"), &params, |_| {
+            plain.push(nanos(run(&off)?.host_wall));
+            let outcome = run(&on)?;
+            exports.push(nanos(outcome.stages.export));
+            Ok(nanos(outcome.host_wall - outcome.stages.export))
+        })?;
+        if measured {
+            options.show(&format!("{name}_no_swimlane"), &params, plain);
+            options.show(&format!("{name}_swimlane_export"), &params, exports);
+        }
+    }
+    Ok(())
 }
 
 /// Attention over a paged cache, as its scene runs and checks it.
@@ -261,9 +298,15 @@ fn measure_submit(options: &Options, worker: &ChipWorker) -> Result<()> {
 }
 
 impl Options {
-    fn measure(&self, name: &str, params: &str, mut sample: impl FnMut(usize) -> Result<u64>) -> Result<()> {
+    /// Whether the figure was wanted.
+    fn measure(
+        &self,
+        name: &str,
+        params: &str,
+        mut sample: impl FnMut(usize) -> Result<u64>,
+    ) -> Result<bool> {
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter.as_str())) {
-            return Ok(());
+            return Ok(false);
         }
         // Memory does not vary, and each sample of it is a process; short runs need some to warm up.
         let resident = name == "resident";
@@ -271,9 +314,14 @@ impl Options {
         for index in 0..warm {
             sample(index)?;
         }
-        let mut values = (0..samples).map(sample).collect::<Result<Vec<u64>>>()?;
+        let values = (0..samples).map(sample).collect::<Result<Vec<u64>>>()?;
+        self.show(name, params, values);
+        Ok(true)
+    }
+
+    fn show(&self, name: &str, params: &str, mut values: Vec<u64>) {
         let list = values.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        let unit = if resident { "bytes" } else { "ns" };
+        let unit = if name == "resident" { "bytes" } else { "ns" };
         let platform = self.platform;
         let separator = if params.is_empty() { "" } else { ", " };
         println!(
@@ -282,7 +330,6 @@ impl Options {
         );
         values.sort_unstable();
         eprintln!("{name:28} {params:48} median {}", readable(values[values.len() / 2], unit));
-        Ok(())
     }
 }
 
@@ -317,12 +364,23 @@ fn run_tasks(
     count: u64,
     chain: bool,
 ) -> Result<u64> {
-    let args = Args::new().scalar(count)?.scalar(u64::from(chain))?;
     let start = Instant::now();
+    tasks(worker, handle, config, count, chain)?;
+    Ok(nanos(start.elapsed()))
+}
+
+/// The same run, and how it ended.
+fn tasks(
+    worker: &ChipWorker,
+    handle: &CallableHandle,
+    config: &CallConfig,
+    count: u64,
+    chain: bool,
+) -> Result<RunOutcome> {
+    let args = Args::new().scalar(count)?.scalar(u64::from(chain))?;
     let outcome = worker.run(handle, &args, config)?;
-    let elapsed = nanos(start.elapsed());
     check_tasks(worker, outcome.tasks, count)?;
-    Ok(elapsed)
+    Ok(outcome)
 }
 
 /// A loaded library that does not tell counts as 0.
@@ -342,14 +400,26 @@ fn run_stream(
     chain: bool,
     per_scope: u64,
 ) -> Result<u64> {
+    let start = Instant::now();
+    stream(worker, handle, config, count, chain, per_scope)?;
+    Ok(nanos(start.elapsed()))
+}
+
+/// The same run, and how it ended.
+fn stream(
+    worker: &ChipWorker,
+    handle: &CallableHandle,
+    config: &CallConfig,
+    count: u64,
+    chain: bool,
+    per_scope: u64,
+) -> Result<RunOutcome> {
     let mut tensor = [0u64; 16];
     let args = Args::new().output(&mut tensor, &[16])?;
     let args = args.scalar(count)?.scalar(u64::from(chain))?.scalar(per_scope)?;
-    let start = Instant::now();
     let outcome = worker.run(handle, &args, config)?;
-    let elapsed = nanos(start.elapsed());
     check_tasks(worker, outcome.tasks, count)?;
-    Ok(elapsed)
+    Ok(outcome)
 }
 
 fn compile(compiler: &KernelCompiler, source: &Source) -> Result<Vec<u8>> {

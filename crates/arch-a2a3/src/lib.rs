@@ -1,13 +1,14 @@
 //! The a2a3 chip as data.
 //!
-//! **Owns:** this chip's limits, register table and launch structure (`spec/device-abi.md`, sections 1 and
-//! 2.2), behind the [`Arch`] trait.
+//! **Owns:** this chip's limits, register table, launch structure and hardware counters
+//! (`spec/device-abi.md`, sections 1, 2.2 and 6.3), behind the [`Arch`] trait.
 //!
 //! **Must not know:** the other chip, any device, or any runtime variant. What both chips have in common
 //! belongs to `device-runner`; the files here have the same names as the other chip's, so that
 //! `diff -r` over both crates shows how the chips differ.
 #![forbid(unsafe_code)]
 
+mod diagnostics;
 mod kernel_args;
 mod limits;
 #[cfg(feature = "onboard")]
@@ -15,7 +16,7 @@ mod onboard;
 pub mod records;
 mod registers;
 
-use device_runner::{Arch, Limits, Register};
+use device_runner::{Arch, Diagnostics, Limits, Register};
 
 pub use kernel_args::KernelArgs;
 
@@ -38,6 +39,10 @@ impl Arch for Chip {
 
     fn has_sdma_event_records(&self) -> bool {
         true
+    }
+
+    fn diagnostics(&self) -> &'static Diagnostics {
+        &diagnostics::DIAGNOSTICS
     }
 
     fn registers(&self) -> &'static [Register] {

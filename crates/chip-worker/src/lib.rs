@@ -51,9 +51,9 @@ mod worker;
 pub use args::{Args, ArgsError, Element};
 pub use builder::ChipWorkerBuilder;
 pub use device_runner::{
-    ActiveRun, CallableSource, DevPtr, DeviceError, DlopenCounts, KernelContext, KernelFault, KernelSource,
-    NativeKernel, OrchestrationSource, PreparedRun, ResourceReport, RunOutcome, RunnerError, Stall, TaskId,
-    VariantError,
+    ActiveRun, CallableSource, DevPtr, DeviceError, DlopenCounts, HostStages, KernelContext, KernelFault,
+    KernelSource, NativeKernel, OrchestrationSource, PreparedRun, Recorded, ResourceReport, RunOutcome,
+    RunnerError, Stall, TaskId, VariantError,
 };
 pub use error::WorkerError;
 #[cfg(feature = "onboard")]

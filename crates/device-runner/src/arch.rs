@@ -2,6 +2,7 @@ use std::fmt;
 
 use task_interface::CoreType;
 
+use crate::diagnostics::Diagnostics;
 use crate::error::RunnerError;
 use crate::program::DeviceTime;
 
@@ -18,6 +19,9 @@ pub trait Arch: fmt::Debug + Send + Sync {
     /// Whether kernels may wait for SDMA event records (`spec/public-abi.md`, section E.7); elsewhere every
     /// completion condition is a counter.
     fn has_sdma_event_records(&self) -> bool;
+
+    /// What its runs can record (`spec/device-abi.md`, section 6).
+    fn diagnostics(&self) -> &'static Diagnostics;
 
     /// All registers of a core, by id.
     fn registers(&self) -> &'static [Register];

@@ -1,9 +1,10 @@
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use task_interface::{ChipCallable, ChipChild, RUNTIME_MAX_FUNC_ID, fnv1a64};
+use task_interface::{ArgDirection, ChipCallable, ChipChild, RUNTIME_MAX_FUNC_ID, fnv1a64};
 
 use crate::cache::{CacheRef, Content, ContentCache};
 use crate::dev_ptr::DevPtr;
@@ -21,6 +22,8 @@ pub struct CallableSource {
     pub orchestration: OrchestrationSource,
     /// Kernels by func id; of equal ids the last counts.
     pub kernels: Vec<(u32, KernelSource)>,
+    /// By func id.
+    signatures: BTreeMap<u32, Arc<[ArgDirection]>>,
     /// The image it came in, uploaded as a whole for device programs to read.
     image: Option<ChipCallable>,
 }
@@ -55,7 +58,14 @@ impl CallableSource {
     /// A callable made of parts.
     #[must_use]
     pub fn new(orchestration: OrchestrationSource, kernels: Vec<(u32, KernelSource)>) -> Self {
-        Self { orchestration, kernels, image: None }
+        Self { orchestration, kernels, signatures: BTreeMap::new(), image: None }
+    }
+
+    /// Says what the kernel of a func id does with its arguments, in their order. Tensor dumps need it.
+    #[must_use]
+    pub fn signature(mut self, func_id: u32, signature: &[ArgDirection]) -> Self {
+        self.signatures.insert(func_id, signature.into());
+        self
     }
 
     /// The parts of an encoded callable.
@@ -71,7 +81,9 @@ impl CallableSource {
             entry: callable.func_name().to_owned(),
             config: callable.config_name().to_owned(),
         };
-        Ok(Self { orchestration, kernels: kernels_of(callable), image: Some(callable.clone()) })
+        let signatures = callable.children().map(|child| (child.func_id, child.callable.signature().into()));
+        let (kernels, signatures) = (kernels_of(callable), signatures.collect());
+        Ok(Self { orchestration, kernels, signatures, image: Some(callable.clone()) })
     }
 
     /// The image it came in; `None` when it was made of parts, or a part of it is not that of the image any more.
@@ -228,7 +240,7 @@ impl CallableCaches {
         variant: &dyn RuntimeVariant,
         source: &CallableSource,
     ) -> Result<Callable, RunnerError> {
-        let (kernels, registered) = self.register_kernels(&source.kernels)?;
+        let (kernels, registered) = self.register_kernels(&source.kernels, &source.signatures)?;
         let image = match &source.image {
             Some(image) if image.child_count() > 0 => Some(self.upload(image, &kernels)?),
             _ => None,
@@ -262,6 +274,7 @@ impl CallableCaches {
     fn register_kernels(
         &self,
         sources: &[(u32, KernelSource)],
+        signatures: &BTreeMap<u32, Arc<[ArgDirection]>>,
     ) -> Result<(KernelTable, Vec<CacheRef<RegisteredKernel>>), RunnerError> {
         let mut registered = Vec::with_capacity(sources.len());
         let mut kernels = Vec::with_capacity(sources.len());
@@ -269,7 +282,8 @@ impl CallableCaches {
             check_func_id(*func_id)?;
             let name = kernel_name(*func_id, kernel);
             let entry = self.register_kernel(&name, kernel)?;
-            kernels.push(LaunchKernel { handle: entry.handle, func_id: *func_id, name });
+            let signature = signatures.get(func_id).map_or_else(|| Arc::from([]), Arc::clone);
+            kernels.push(LaunchKernel { handle: entry.handle, func_id: *func_id, name, signature });
             registered.push(entry);
         }
         Ok((KernelTable::new(kernels), registered))
@@ -340,7 +354,7 @@ impl CallableCaches {
         if image.child_count() == 0 {
             return Ok(None);
         }
-        let (kernels, registered) = self.register_kernels(&kernels_of(image))?;
+        let (kernels, registered) = self.register_kernels(&kernels_of(image), &BTreeMap::new())?;
         Ok(Some(UploadedImage { buffer: self.upload(image, &kernels)?, _registered: registered }))
     }
 

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::sync::Arc;
 
 use task_interface::CORE_CALLABLE_BINARY_OFFSET;
 
 use crate::arch::Topology;
 use crate::dev_ptr::DevPtr;
+use crate::diagnostics::Recorder;
 use crate::error::DeviceError;
 use crate::kernel::{KernelHandle, KernelSource, LaunchKernel};
 use crate::program::DeviceProgram;
@@ -124,6 +126,8 @@ pub struct Launch {
     pub kernels: Vec<LaunchKernel>,
     /// Decides what runs.
     pub program: Box<dyn DeviceProgram>,
+    /// What is to be told about the cores, if anything is. To be let go of when the launch has ended.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 impl fmt::Debug for Launch {

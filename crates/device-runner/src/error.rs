@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::arch::CoreId;
 use crate::dev_ptr::DevPtr;
+use crate::phases::RunOutcome;
 use crate::program::TaskId;
 use crate::stall::Stall;
 use crate::sync::lock;
@@ -289,6 +290,14 @@ pub enum RunnerError {
         what: &'static str,
         /// Why, and what to do.
         reason: &'static str,
+    },
+    /// The run has ended well and its results are in place, but what it recorded could not be written.
+    #[error("the run has ended well and its results are in place, but {source}")]
+    Export {
+        /// How the run ended.
+        outcome: Box<RunOutcome>,
+        /// Which file, and why.
+        source: run_records::RecordsError,
     },
     /// The runner is closed.
     #[error("the worker is closed")]

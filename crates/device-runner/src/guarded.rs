@@ -187,6 +187,7 @@ mod tests {
             aicpu_threads: 1,
             kernels: Vec::new(),
             program: Box::new(Nothing),
+            recorder: None,
         }
     }
 

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytemuck::Pod;
+use task_interface::ArgDirection;
 
 use crate::arch::CoreId;
 use crate::dev_ptr::DevPtr;
@@ -42,6 +43,8 @@ pub struct LaunchKernel {
     pub func_id: u32,
     /// What messages call it.
     pub name: Arc<str>,
+    /// What it does with its arguments, as far as its callable says; execution does not look at it.
+    pub signature: Arc<[ArgDirection]>,
 }
 
 type NativeFn = dyn Fn(&KernelContext<'_>) -> Result<(), KernelFault> + Send + Sync;

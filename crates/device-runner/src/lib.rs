@@ -2,8 +2,8 @@
 //!
 //! **Owns:** device addresses ([`DevPtr`]), tracked memory ([`Memory`]), the three arenas
 //! ([`StaticArenas`]), content-keyed caches ([`ContentCache`]), the callable registry, the typed phases
-//! of a run ([`PreparedRun`], [`ActiveRun`], [`RunOutcome`]), the thread binding, and the
-//! [`ResourceReport`]. It defines the three seams everything else plugs into: [`Arch`] (which chip),
+//! of a run ([`PreparedRun`], [`ActiveRun`], [`RunOutcome`]), what it records about itself ([`Recorder`]), the thread
+//! binding, and the [`ResourceReport`]. It defines the three seams everything else plugs into: [`Arch`] (which chip),
 //! [`Device`] (what executes) and [`RuntimeVariant`] (how graphs are made).
 //!
 //! **Must not know:** which chip, which device, or which variant it is driving.
@@ -20,6 +20,7 @@ mod cache;
 mod callable;
 mod dev_ptr;
 mod device;
+mod diagnostics;
 mod error;
 mod guarded;
 pub mod host_api;
@@ -46,11 +47,16 @@ pub use cache::{CacheRef, Content, ContentCache};
 pub use callable::{CallableSource, KernelTable, OrchestrationSource};
 pub use dev_ptr::DevPtr;
 pub use device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
+pub use diagnostics::{
+    Diagnostics, DumpedArg, MAX_COUNTERS, Pmu, PmuCounter, PmuEvents, PmuSample, Recorded, Recorder, Roles,
+    ScopeBorder, ScopeStats, SubmitPhase, SubmitRecords, Swimlane, TaskRun, TensorDump, TensorView,
+    tensor_roles,
+};
 pub use error::{DeviceError, RunnerError, VariantError};
 pub use image::{DeviceImage, ImageProgram};
 pub use kernel::{KernelContext, KernelFault, KernelHandle, KernelSource, LaunchKernel, NativeKernel};
 pub use memory::{DevBuffer, Memory};
-pub use phases::{ActiveRun, PreparedRun, RunOutcome};
+pub use phases::{ActiveRun, HostStages, PreparedRun, RunOutcome};
 pub use program::{
     Chip, Cores, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId,
 };

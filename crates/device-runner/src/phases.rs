@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::arch::Topology;
 use crate::callable::Callable;
 use crate::device::{DeviceOutcome, DeviceRun, Launch};
-use crate::error::{DeviceError, RunnerError};
+use crate::diagnostics::{Recorded, Recorder};
+use crate::error::{DeviceError, RunnerError, VariantError};
 use crate::life::Ticket;
 use crate::program::DeviceTime;
 use crate::runner::{DeviceRunner, LaunchSlot};
@@ -32,16 +33,57 @@ pub struct ActiveRun<'a> {
     _args: PhantomData<&'a ()>,
 }
 
-struct Parts {
-    bound: Box<dyn BoundRun>,
+pub(crate) struct Parts {
+    pub(crate) bound: Box<dyn BoundRun>,
     // Keeps kernels and orchestration alive even if the callable is unregistered meanwhile.
-    callable: Arc<Callable>,
+    pub(crate) callable: Arc<Callable>,
     // Dropped behind what it stands for: a runner without runs holds nothing of any run.
-    ticket: Ticket,
-    runner: Arc<DeviceRunner>,
-    topology: Topology,
-    aicpu_threads: u32,
+    pub(crate) ticket: Ticket,
+    pub(crate) runner: Arc<DeviceRunner>,
+    pub(crate) topology: Topology,
+    pub(crate) aicpu_threads: u32,
+    pub(crate) recorder: Option<Arc<Recorder>>,
+    pub(crate) clock: RunClock,
+}
+
+/// Where the host's time goes in a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunClock {
     started: Instant,
+    /// When the stage under way began.
+    stage: Instant,
+    stages: HostStages,
+}
+
+impl RunClock {
+    /// The clock of a run that was begun at `started` and is prepared now.
+    pub(crate) fn prepared(started: Instant) -> Self {
+        let mut clock = Self { started, stage: started, stages: HostStages::default() };
+        clock.stages.prepare = clock.next();
+        clock
+    }
+
+    /// Ends a stage; how long it took.
+    fn next(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.stage, now))
+    }
+}
+
+/// Wall clock of the stages of a run, as its host half sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HostStages {
+    /// Graph and inputs, up to the launch.
+    pub prepare: Duration,
+    /// The launch itself, and waiting for the device to be free.
+    pub launch: Duration,
+    /// Until the device has ended and somebody has waited for it.
+    pub wait: Duration,
+    /// Copying results back, and releasing what the run held.
+    pub copy_back: Duration,
+    /// Writing what was recorded; 0 if nothing was.
+    pub export: Duration,
 }
 
 /// How a run ended well.
@@ -58,6 +100,10 @@ pub struct RunOutcome {
     pub tasks: u64,
     /// Clusters the run had.
     pub block_dim: u32,
+    /// What it recorded about itself, and wrote.
+    pub recorded: Recorded,
+    /// Where the host's time went; all 0 if something else than a runner of this process has driven the run.
+    pub stages: HostStages,
 }
 
 impl RunOutcome {
@@ -70,21 +116,13 @@ impl RunOutcome {
         tasks: u64,
         block_dim: u32,
     ) -> Self {
-        Self { host_wall, device_wall, device_ticks, tasks, block_dim }
+        let (recorded, stages) = (Recorded::default(), HostStages::default());
+        Self { host_wall, device_wall, device_ticks, tasks, block_dim, recorded, stages }
     }
 }
 
 impl<'a> PreparedRun<'a> {
-    pub(crate) fn new(
-        bound: Box<dyn BoundRun>,
-        callable: Arc<Callable>,
-        ticket: Ticket,
-        runner: Arc<DeviceRunner>,
-        topology: Topology,
-        aicpu_threads: u32,
-        started: Instant,
-    ) -> Self {
-        let parts = Parts { bound, callable, ticket, runner, topology, aicpu_threads, started };
+    pub(crate) fn new(parts: Parts) -> Self {
         Self { parts, _args: PhantomData }
     }
 
@@ -113,9 +151,11 @@ impl<'a> PreparedRun<'a> {
             aicpu_threads: self.parts.aicpu_threads,
             kernels: self.parts.callable.kernels.kernels().to_vec(),
             program: self.parts.bound.take_program(),
+            recorder: self.parts.recorder.clone(),
         };
         let device_run = runner.device().launch(launch).map_err(|error| runner.note(error))?;
         runner.count_launch(&self.parts.callable);
+        self.parts.clock.stages.launch = self.parts.clock.next();
         Ok(ActiveRun {
             device_run: Some(device_run),
             outcome: None,
@@ -139,12 +179,14 @@ impl ActiveRun<'_> {
         }
     }
 
-    /// Waits for the end, copies results back and releases everything.
+    /// Waits for the end, copies results back, writes what was recorded and releases everything.
     ///
     /// # Errors
-    /// What ended the run early; nothing is copied back then.
+    /// What ended the run early; nothing is copied back and nothing written then. [`RunnerError::Export`] when only
+    /// the writing failed.
     pub fn finish(mut self) -> Result<RunOutcome, RunnerError> {
         self.wait();
+        self.parts.clock.stages.wait = self.parts.clock.next();
         let _guard = self.parts.runner.bind_always();
         let outcome = match self.outcome.take().unwrap_or(Err(DeviceError::Cancelled.into())) {
             Ok(outcome) => outcome,
@@ -156,7 +198,7 @@ impl ActiveRun<'_> {
         };
         let device_wall = Duration::from_nanos(outcome.device_wall_ns);
         let device_ticks = self.parts.runner.arch().limits().ticks(DeviceTime(outcome.device_wall_ns));
-        let Parts { bound, callable, ticket, topology, started, .. } = self.parts;
+        let Parts { bound, callable, ticket, topology, recorder, mut clock, .. } = self.parts;
         let finished = bound.finish(outcome.program);
         if finished.is_ok() {
             callable.delivered.store(true, Ordering::Release);
@@ -164,15 +206,37 @@ impl ActiveRun<'_> {
         // Results may lie in the pooled arenas: the next run has to wait for the copies.
         drop(self.slot);
         drop(callable);
+        clock.stages.copy_back = clock.next();
+        let recorded = recorder.as_ref().map_or_else(Recorded::default, |recorder| recorder.recorded());
+        let exported = export(recorder.as_deref(), &finished);
+        clock.stages.export = if recorder.is_some() { clock.next() } else { Duration::ZERO };
         drop(ticket);
-        let tasks = finished?;
-        Ok(RunOutcome {
-            host_wall: started.elapsed(),
+        let outcome = RunOutcome {
+            host_wall: clock.started.elapsed(),
             device_wall,
             device_ticks,
-            tasks,
+            tasks: finished?,
             block_dim: topology.block_dim(),
-        })
+            recorded,
+            stages: clock.stages,
+        };
+        exported.map_err(|source| RunnerError::Export { outcome: Box::new(outcome), source })?;
+        Ok(outcome)
+    }
+}
+
+/// Writes what a run has recorded, as far as how it ended allows.
+fn export(
+    recorder: Option<&Recorder>,
+    finished: &Result<u64, VariantError>,
+) -> Result<(), run_records::RecordsError> {
+    let Some(recorder) = recorder else { return Ok(()) };
+    match finished {
+        Ok(_) => recorder.export(),
+        Err(_) => {
+            recorder.export_fatal();
+            Ok(())
+        }
     }
 }
 

@@ -50,6 +50,9 @@ pub trait DeviceProgram: Send {
         None
     }
 
+    /// Tells which tasks wait for `task` at the moment, for diagnostics.
+    fn fanout(&self, _task: TaskId, _visit: &mut dyn FnMut(TaskId)) {}
+
     /// A task that was started on `core` has finished at `at`.
     fn complete(&mut self, task: TaskId, core: CoreId, at: DeviceTime);
 

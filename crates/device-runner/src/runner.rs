@@ -13,11 +13,12 @@ use crate::binding::BindGuard;
 use crate::callable::{Callable, CallableCaches, CallableSource, UploadedImage};
 use crate::dev_ptr::DevPtr;
 use crate::device::Device;
+use crate::diagnostics::{Recorder, Request, Spare};
 use crate::error::{DeferredErrors, DeviceError, RunnerError};
 use crate::guarded::GuardedDevice;
 use crate::life::{Life, Ticket, Work};
 use crate::memory::Memory;
-use crate::phases::{PreparedRun, RunOutcome};
+use crate::phases::{Parts, PreparedRun, RunClock, RunOutcome};
 use crate::registry::{CallableId, DlopenCounts, Registry};
 use crate::report::ResourceReport;
 use crate::sync::lock;
@@ -41,6 +42,8 @@ pub struct DeviceRunner {
     life: Arc<Life>,
     /// Whether everything was given back; locked while that is being done.
     closed: Mutex<bool>,
+    /// Memory of what earlier runs have recorded.
+    spare_records: Spare,
     on_device: Mutex<Occupant>,
     device_free: Condvar,
 }
@@ -81,6 +84,7 @@ impl DeviceRunner {
             deferred,
             life: Arc::default(),
             closed: Mutex::new(false),
+            spare_records: Spare::default(),
             on_device: Mutex::new(Occupant::None),
             device_free: Condvar::new(),
         }))
@@ -248,13 +252,17 @@ impl DeviceRunner {
         let args = args.into();
         let ticket = self.start(Work::Run)?;
         config.validate()?;
-        refuse_diagnostics(config)?;
+        let request = self.request(config)?;
         self.arch.resolve_block_dim(config.block_dim)?;
         let aicpu_threads = self.arch.resolve_aicpu_threads(config.aicpu_thread_num)?;
         self.check_args(args.raw())?;
         let callable = self.registry.get(id)?;
         let _guard = self.bind()?;
         let topology = Topology::new(self.resolve_block_dim(config.block_dim)?);
+        let recorder = request.map(|request| {
+            let spare = &self.spare_records;
+            Recorder::new(request, self.arch, topology, aicpu_threads, &self.memory, spare)
+        });
         let context = RunContext {
             memory: &self.memory,
             kernels: &callable.kernels,
@@ -263,9 +271,33 @@ impl DeviceRunner {
             arenas: &self.arenas,
             read_only: args.lent(),
             target: self.target(id, &callable, aicpu_threads),
+            recorder: recorder.as_ref(),
         };
         let bound = callable.orchestration.bind(&context, args.raw())?;
-        Ok(PreparedRun::new(bound, callable, ticket, Arc::clone(self), topology, aicpu_threads, started))
+        let runner = Arc::clone(self);
+        let clock = RunClock::prepared(started);
+        Ok(PreparedRun::new(Parts {
+            bound,
+            callable,
+            ticket,
+            runner,
+            topology,
+            aicpu_threads,
+            recorder,
+            clock,
+        }))
+    }
+
+    /// What the run is to record.
+    fn request(&self, config: &CallConfig) -> Result<Option<Request>, RunnerError> {
+        let request = Request::new(config, self.arch.diagnostics())?;
+        if request.is_some() && self.device.runs_images() {
+            return Err(RunnerError::Unavailable {
+                what: "a diagnostics collector",
+                reason: "device programs have none in this version; clear the enable_* fields of the call configuration",
+            });
+        }
+        Ok(request)
     }
 
     fn resolve_block_dim(&self, requested: i32) -> Result<u32, RunnerError> {
@@ -378,17 +410,6 @@ impl Drop for DeviceRunner {
             log::error!("closing a runner: {error}");
         }
     }
-}
-
-/// Diagnostics are asked for by flags that this version has no collectors for.
-fn refuse_diagnostics(config: &CallConfig) -> Result<(), RunnerError> {
-    if config.any_diagnostics() {
-        return Err(RunnerError::Unavailable {
-            what: "a diagnostics collector",
-            reason: "this version has none; clear the enable_* fields of the call configuration",
-        });
-    }
-    Ok(())
 }
 
 /// Who is on the device.

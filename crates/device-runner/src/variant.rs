@@ -8,6 +8,7 @@ use crate::arena::StaticArenas;
 use crate::args::ReadOnly;
 use crate::callable::{KernelTable, OrchestrationSource};
 use crate::device::Device;
+use crate::diagnostics::Recorder;
 use crate::error::VariantError;
 use crate::kernel::KernelHandle;
 use crate::memory::Memory;
@@ -77,6 +78,8 @@ pub struct RunContext<'a> {
     pub read_only: ReadOnly,
     /// Who will run the program.
     pub target: Target<'a>,
+    /// What is to be told about the graph, if anything is.
+    pub recorder: Option<&'a Arc<Recorder>>,
 }
 
 /// Who runs a program.

@@ -404,7 +404,12 @@ fn an_image_without_an_orchestration_is_refused() {
 
 #[test]
 fn a_kernel_table_finds_the_last_of_equal_ids_and_no_foreign_ones() {
-    let kernel = |func_id, handle| LaunchKernel { handle: KernelHandle(handle), func_id, name: "k".into() };
+    let kernel = |func_id, handle| LaunchKernel {
+        handle: KernelHandle(handle),
+        func_id,
+        name: "k".into(),
+        signature: Arc::from([]),
+    };
     let table = KernelTable::new(vec![
         kernel(7, 1),
         kernel(0, 2),

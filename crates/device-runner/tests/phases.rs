@@ -267,32 +267,6 @@ fn aicpu_thread_num_is_checked_against_the_chip() {
 }
 
 #[test]
-fn diagnostics_need_a_prefix_and_are_not_available() {
-    let (bench, id) = eleven();
-    let switches: [fn(&mut CallConfig); 5] = [
-        |config| config.enable_l2_swimlane = 1,
-        |config| config.enable_dump_tensor = 1,
-        |config| config.enable_pmu = 1,
-        |config| config.enable_dep_gen = 1,
-        |config| config.enable_scope_stats = 1,
-    ];
-    for switch in switches {
-        let mut config = CallConfig::default();
-        switch(&mut config);
-        let error = bench.runner.run(id, &args(&[]), &config).unwrap_err();
-        assert!(matches!(error, RunnerError::Config(CallConfigError::MissingOutputPrefix)), "{error}");
-        config.set_output_prefix("out/run").unwrap();
-        let error = bench.runner.run(id, &args(&[]), &config).unwrap_err();
-        assert!(matches!(error, RunnerError::Unavailable { what: "a diagnostics collector", .. }), "{error}");
-        assert_eq!(bench.runner.report().runs, 0);
-    }
-    let mut prefix_only = CallConfig::default();
-    prefix_only.set_output_prefix("out/run").unwrap();
-    bench.runner.run(id, &args(&[]), &prefix_only).unwrap();
-    bench.close();
-}
-
-#[test]
 fn device_tensors_must_be_inside_one_allocation() {
     let (bench, id) = eleven();
     let memory = bench.runner.memory();

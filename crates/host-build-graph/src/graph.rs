@@ -64,6 +64,7 @@ impl Graph {
         self.tensor_infos.insert(task, infos);
     }
 
+    /// What a task's tensors are said to be.
     pub(crate) fn tensor_infos(&self, task: u32) -> &[TensorInfo] {
         self.tensor_infos.get(&task).map_or(&[], Vec::as_slice)
     }

@@ -13,6 +13,7 @@
 mod abi;
 mod builder;
 mod cycle;
+mod dump;
 mod error;
 mod graph;
 pub mod image;

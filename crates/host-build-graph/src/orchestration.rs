@@ -11,6 +11,7 @@ use task_interface::ChipStorageTaskArgs;
 
 use crate::abi;
 use crate::builder::{GraphBuilder, NativeGraph};
+use crate::dump::TaskDump;
 use crate::image::{self, Names};
 use crate::scheduler::Scheduler;
 use crate::staging::Staging;
@@ -133,11 +134,18 @@ impl Orchestration for HbgOrchestration {
         };
         let links = graph.link().map_err(|error| VariantError::Graph(error.into()))?;
         mention_unrecorded(&staging);
+        if context.recorder.is_some_and(|recorder| recorder.wants_deps()) {
+            log::error!(
+                "dep_gen: {} derives no dependencies; there are none to be recorded",
+                HostBuildGraph::NAME
+            );
+        }
         let tasks = graph.len() as u64;
         let program: Box<dyn DeviceProgram> = match context.target {
             Target::Engine => {
                 let names = context.kernels.kernels().iter().map(|kernel| Arc::clone(&kernel.name)).collect();
-                Box::new(Scheduler::new(graph, links, names))
+                let dump = TaskDump::new(context, args, &staging);
+                Box::new(Scheduler::new(graph, links, names).dumping(dump))
             }
             Target::Image(target) => {
                 let image = image::write(context, &target, &self.names, &graph, &links, &mut staging);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use device_runner::{
     CoreId, Cores, DeviceProgram, DeviceTime, Dispatch, IdleCore, KernelArgs, TaskId, WaitingTask,
 };
+use run_records::dump::Stage;
 use task_interface::CoreType;
 
+use crate::dump::TaskDump;
 use crate::graph::{Graph, Links};
 
 /// The device half: deals ready tasks to idle cores and counts down predecessors.
@@ -26,6 +28,8 @@ pub(crate) struct Scheduler {
     ready_aiv: VecDeque<u32>,
     completed: usize,
     names: Arc<[Arc<str>]>,
+    /// Who keeps tensors before and after tasks, if anybody does.
+    dump: Option<TaskDump>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ impl Scheduler {
             graph,
             links,
             names,
+            dump: None,
         };
         for task in (0..).take(tasks) {
             if scheduler.pending[task as usize] == 0 {
@@ -58,6 +63,12 @@ impl Scheduler {
             }
         }
         scheduler
+    }
+
+    /// The same, with tensors dumped before and after each task.
+    pub(crate) fn dumping(mut self, dump: Option<TaskDump>) -> Self {
+        self.dump = dump;
+        self
     }
 
     /// A program without tasks.
@@ -102,6 +113,9 @@ impl DeviceProgram for Scheduler {
             CoreType::Aiv => self.ready_aiv.pop_front(),
         };
         self.state[task as usize] = TaskState::Started;
+        if let Some(dump) = &self.dump {
+            dump.task(&self.graph, task, Stage::BeforeDispatch);
+        }
         Some(Dispatch {
             task: TaskId(u64::from(task)),
             kernel: self.graph.kernels[task as usize],
@@ -116,8 +130,16 @@ impl DeviceProgram for Scheduler {
         TYPES.into_iter().any(|core_type| !self.queue(core_type).is_empty() && cores.has_idle(core_type))
     }
 
+    fn fanout(&self, task: TaskId, visit: &mut dyn FnMut(TaskId)) {
+        let Ok(task) = u32::try_from(task.0) else { return };
+        self.links.successors(task).iter().for_each(|&next| visit(TaskId(u64::from(next))));
+    }
+
     fn complete(&mut self, task: TaskId, _core: CoreId, at: DeviceTime) {
         let Ok(task) = u32::try_from(task.0) else { return };
+        if let Some(dump) = &self.dump {
+            dump.task(&self.graph, task, Stage::AfterCompletion);
+        }
         self.state[task as usize] = TaskState::Done;
         self.completed += 1;
         for index in 0..self.links.successors(task).len() {

@@ -43,11 +43,13 @@ pub enum ErrorKind {
     WrongProcess = 13,
     /// A mistake in this library.
     Internal = 14,
+    /// The run went well, but what it recorded could not be written.
+    Diagnostics = 15,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::None,
         Self::InvalidArgument,
         Self::InvalidHandle,
@@ -63,6 +65,7 @@ impl ErrorKind {
         Self::Unsupported,
         Self::WrongProcess,
         Self::Internal,
+        Self::Diagnostics,
     ];
 
     /// The kind of a number; `None` for one that only a later version knows.

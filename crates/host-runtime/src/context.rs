@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chip_worker::{CallConfig, ChipStorageTaskArgs, DevPtr, ResourceReport, RunOutcome};
-use device_runner::{CallableId, CallableSource, DeviceRunner};
+use device_runner::{CallableId, CallableSource, DeviceRunner, RunnerError};
 use host_library::ErrorKind;
 use task_interface::{ChipCallable, MAX_REGISTERED_CALLABLE_IDS, PtoRunTiming};
 
@@ -170,6 +170,10 @@ impl Context {
         config: &CallConfig,
     ) -> Result<PtoRunTiming, Failure> {
         let outcome = attached.runner.run(id, args, config).map_err(|error| {
+            if let RunnerError::Export { outcome, .. } = &error {
+                // The run itself went well.
+                *lock(&self.last_run) = Some(**outcome);
+            }
             let failure = Failure::from(error);
             if matches!(failure.kind, ErrorKind::Stalled | ErrorKind::Unusable) {
                 stay_loaded();

@@ -76,6 +76,7 @@ fn classify(error: &RunnerError) -> (ErrorKind, c_int) {
         | RunnerError::RegistryFull { .. } => ErrorKind::Callable,
         RunnerError::UnknownCallable { .. } => ErrorKind::UnknownCallable,
         RunnerError::Unavailable { .. } => ErrorKind::Unsupported,
+        RunnerError::Export { .. } => ErrorKind::Diagnostics,
         RunnerError::Closed | RunnerError::NotBound => ErrorKind::NotInitialized,
         RunnerError::Device(error) | RunnerError::Deferred(error) => kind_of_device(error),
         RunnerError::Variant(error) => return classify_variant(error),

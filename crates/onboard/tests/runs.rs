@@ -305,6 +305,7 @@ fn one_image_takes_the_place_of_another() {
         aicpu_threads: 3,
         kernels: Vec::new(),
         program: Box::new(ImageProgram::new(DeviceImage { bytes, parts })),
+        recorder: None,
     };
     let report = worker.device.alloc(128).unwrap();
     let image = common::image_words(report, Plan { block_dim: 1, ..Plan::default() });
@@ -362,6 +363,7 @@ fn a_graph_without_an_image_is_refused() {
         aicpu_threads: 1,
         kernels: Vec::new(),
         program: Box::new(Engine),
+        recorder: None,
     };
     let error = worker.device.launch(launch).unwrap_err();
     assert!(matches!(error, DeviceError::Unsupported { device: "a5", .. }), "{error}");

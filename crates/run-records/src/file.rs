@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::ser::Formatter;
 
 use crate::error::RecordsError;
+use crate::growing::GrowingFile;
 
 /// The text of a file; `None` if there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, RecordsError> {
@@ -37,21 +38,9 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, R
 /// # Errors
 /// The folder cannot be created, or the file not written.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecordsError> {
-    let unwritable = |source| RecordsError::Unwritable { path: path.to_owned(), source };
-    let name = path.file_name().ok_or_else(|| unwritable(io::ErrorKind::InvalidFilename.into()))?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(unwritable)?;
-    }
-    let mut fresh = std::ffi::OsString::from(".");
-    fresh.push(name);
-    fresh.push(format!(".{}.fresh", std::process::id()));
-    let fresh = path.with_file_name(fresh);
-    let replaced = fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, path));
-    replaced.map_err(|error| {
-        // What could not be written is removed if it can be; the reason counts, not this.
-        let _ = fs::remove_file(&fresh);
-        unwritable(error)
-    })
+    let mut file = GrowingFile::create(path)?;
+    file.append(bytes)?;
+    file.publish()
 }
 
 /// Appends a value as JSON on one line: `{"key": value, "key": value}`, times with three decimals.
@@ -77,7 +66,27 @@ struct Spaced;
 
 impl Formatter for Spaced {
     fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        write!(writer, "{value:.3}")
+        #[allow(clippy::cast_possible_truncation, reason = "times are far below: see `Micros`")]
+        let thousandths = (value * 1000.0).round() as i64;
+        let mut digits = [b'0'; 24];
+        let mut begin = digits.len();
+        let mut rest = thousandths.unsigned_abs();
+        // At least one digit before the point and three behind it.
+        while rest > 0 || begin > digits.len() - 5 {
+            begin -= 1;
+            if begin == digits.len() - 4 {
+                digits[begin] = b'.';
+                continue;
+            }
+            #[allow(clippy::cast_possible_truncation, reason = "a digit")]
+            let digit = (rest % 10) as u8;
+            digits[begin] = b'0' + digit;
+            rest /= 10;
+        }
+        if thousandths < 0 {
+            writer.write_all(b"-")?;
+        }
+        writer.write_all(&digits[begin..])
     }
 
     fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {

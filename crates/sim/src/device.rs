@@ -87,7 +87,7 @@ impl Device for SimDevice {
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
         let kernels: Result<_, _> =
             launch.kernels.iter().map(|kernel| self.kernels.get(kernel.handle)).collect();
-        let serial = self.engine.launch(launch.topology, launch.program, kernels?, launch.kernels)?;
+        let serial = self.engine.launch(launch, kernels?)?;
         let monitor = Monitor::new(Arc::clone(&self.engine), serial, self.options.watchdog);
         Ok(Box::new(SimRun { monitor, ended: false }))
     }

@@ -3,13 +3,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use device_runner::{DeviceError, DeviceProgram, DeviceTime, LaunchKernel, Stall, Topology};
+use device_runner::{DeviceError, DeviceTime, Launch, Stall};
 
 use crate::carrier;
 use crate::cores::CoreTable;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
 use crate::monitor::Ending;
+use crate::record::Record;
 use crate::run::{Done, Job, Orchestration, Run, RunShared, Work};
 use crate::threads::{Activity, WatchedThread};
 
@@ -109,11 +110,10 @@ impl Engine {
     /// Starts a launch; its serial.
     pub(crate) fn launch(
         self: &Arc<Self>,
-        topology: Topology,
-        mut program: Box<dyn DeviceProgram>,
+        launch: Launch,
         kernels: Vec<Arc<Kernel>>,
-        names: Vec<LaunchKernel>,
     ) -> Result<u64, DeviceError> {
+        let Launch { topology, kernels: names, mut program, recorder, .. } = launch;
         self.join_leaving();
         let mut state = self.lock();
         if let Some(reason) = &state.unusable {
@@ -132,6 +132,7 @@ impl Engine {
             serial,
             program,
             cores: CoreTable::new(topology),
+            record: recorder.map(Record::new),
             shared: Arc::new(shared),
             in_flight: (0..state.carriers.len()).map(|_| None).collect(),
             running: 0,

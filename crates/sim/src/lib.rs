@@ -31,6 +31,7 @@ mod kernels;
 mod memory;
 mod monitor;
 mod options;
+mod record;
 mod run;
 mod spin;
 mod threads;

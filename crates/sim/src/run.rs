@@ -11,12 +11,15 @@ use device_runner::{
 use crate::cores::CoreTable;
 use crate::identity::PipeStates;
 use crate::kernels::Kernel;
+use crate::record::Record;
 
 /// A launch under way.
 pub(crate) struct Run {
     pub(crate) serial: u64,
     pub(crate) program: Box<dyn DeviceProgram>,
     pub(crate) cores: CoreTable,
+    /// What is told about the cores, if anything is.
+    pub(crate) record: Option<Record>,
     pub(crate) shared: Arc<RunShared>,
     /// By carrier.
     pub(crate) in_flight: Vec<Option<InFlight>>,
@@ -188,6 +191,9 @@ impl Run {
     pub(crate) fn end_task(&mut self, carrier: usize, job: &Job, duration: Duration, permits: usize) {
         let start = self.in_flight[carrier].take().map_or(DeviceTime(0), |flight| flight.start);
         let end = self.cores.release(job.dispatch.core, start, duration);
+        if let Some(record) = &mut self.record {
+            record.task(self.program.as_ref(), job, start, end);
+        }
         self.program.complete(job.dispatch.task, job.dispatch.core, end);
         self.end = self.end.max(end);
         self.poll_memory();

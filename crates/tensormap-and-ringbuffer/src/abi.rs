@@ -3,6 +3,8 @@
 //! Each function turns raw arguments into a call on the [`Orchestrator`] behind the runtime pointer. Nothing unwinds
 //! into C++: a panic of ours becomes a fatal error of the run.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -15,6 +17,7 @@ use task_interface::trb::{
 
 use crate::gm;
 use crate::orchestrator::{ArgTensor, Orchestrator, Submission};
+use crate::trace::Site;
 
 /// What the runtime pointer points to: the part that the contract names, and the orchestrator behind it.
 #[repr(C)]
@@ -58,7 +61,7 @@ static OPS: RuntimeOps = RuntimeOps {
     set_tensor_data,
     alloc_tensors,
     submit_dummy_task,
-    scope_set_site: None,
+    scope_set_site: Some(scope_set_site),
 };
 
 /// Address of the function table, for whoever publishes it.
@@ -138,6 +141,7 @@ unsafe fn decode(arg: *const Arg, into: &mut Submission) -> Result<(), String> {
     let blocks = arg.block_num().map_err(plain)?;
     into.blocks = u32::try_from(blocks).map_err(|_| format!("{blocks} blocks are not possible"))?;
     into.sync_start = arg.require_sync_start();
+    into.chosen = arg.dump_mask();
     Ok(())
 }
 
@@ -208,10 +212,32 @@ unsafe extern "C" fn scope_begin(runtime: *mut RuntimeHeader) {
     // SAFETY: the orchestration passes its runtime pointer on.
     unsafe {
         with(runtime, (), |runtime| match runtime.public.take_pending_scope_mode() {
-            Ok(mode) => drop(runtime.orchestrator.begin_scope(mode)),
+            Ok(mode) => {
+                let site = take_site(runtime.orchestrator.wants_sites());
+                runtime.orchestrator.begin_scope(mode, site);
+            }
             Err(error) => runtime.orchestrator.fail(TrbErrorCode::InvalidArgs, error.to_string()),
         });
     }
+}
+
+thread_local! {
+    /// File and line of the scope that is about to be opened; null for none.
+    static SITE: Cell<(*const c_char, c_int)> = const { Cell::new((std::ptr::null(), 0)) };
+}
+
+unsafe extern "C" fn scope_set_site(file: *const c_char, line: c_int) {
+    SITE.set((file, line));
+}
+
+/// The site that was set last, once; nothing if it is not wanted.
+///
+/// # Safety
+/// Whoever has set it must have passed a text that is still there.
+unsafe fn take_site(wanted: bool) -> Option<Site> {
+    let (file, line) = SITE.replace((std::ptr::null(), 0));
+    // SAFETY: as the caller promises.
+    (wanted && !file.is_null()).then(|| (Cow::Owned(unsafe { text(file) }), line))
 }
 
 unsafe extern "C" fn scope_end(runtime: *mut RuntimeHeader) {

@@ -72,7 +72,7 @@ impl DeviceOrchestration for Job {
     fn run(self: Box<Self>, chip: &dyn Chip) {
         let Self { entry, args, shared, kernels, topology } = *self;
         let mut orchestrator = Orchestrator::new(shared, chip, kernels, topology);
-        orchestrator.begin_scope(OUTER_SCOPE);
+        orchestrator.begin_scope(OUTER_SCOPE, None);
         let entry = entry.lock().unwrap_or_else(PoisonError::into_inner);
         let called = catch_unwind(AssertUnwindSafe(|| call_entry(&entry, &mut orchestrator, &args)));
         match called {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use device_runner::{
-    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, RunContext,
-    RuntimeVariant, Topology, VariantError,
+    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, Roles,
+    RunContext, RuntimeVariant, Topology, VariantError,
 };
 use object_loader::elf;
 use task_interface::ChipStorageTaskArgs;
@@ -94,7 +94,11 @@ impl Orchestration for TrbOrchestration {
         let (regions, lease) = Regions::commit(context, &config)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
         let state = self.spare.state(config, regions.heap, PayloadPool::pooled(regions.payloads));
-        let shared = Shared::new(state.map_err(|error| VariantError::Graph(error.into()))?);
+        let state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        let shared = Shared::recorded(state, context.recorder);
+        if let Some(recorder) = context.recorder {
+            recorder.set_roles(roles(recorder.aicpu_threads()));
+        }
         let job = Job {
             entry: Arc::clone(&self.entry),
             args,
@@ -176,13 +180,30 @@ impl BoundRun for TrbRun {
         drop(program);
         let Self { shared, staged, spare, .. } = *self;
         let failed = shared.lock().fatal().map(|fatal| status(fatal.code, &fatal.message));
+        let submits = shared.lock().submits.take();
+        let recorder = shared.recorder().map(Arc::clone);
         spare.keep(shared);
         if let Some(error) = failed {
+            if let Some(scopes) = recorder.as_ref().and_then(|recorder| recorder.scopes()) {
+                scopes.fatal();
+            }
             return Err(error);
         }
         staged.copy_back()?;
+        if let (Some(recorder), Some(submits)) = (recorder, submits) {
+            match submits.replay() {
+                Ok(deps) => recorder.set_deps(deps),
+                Err(divergence) => log::error!("dep_gen: {divergence}; please report it"),
+            }
+        }
         Ok(completed)
     }
+}
+
+/// The last thread builds the graph, the others schedule; one alone does both (`spec/device-abi.md`, section 4.6).
+fn roles(threads: u32) -> Roles {
+    let orchestrator = threads.saturating_sub(1);
+    Roles { schedulers: orchestrator.max(1), orchestrator: Some(orchestrator) }
 }
 
 /// The error of a run that ended with `code`; `message` says what happened.

@@ -11,6 +11,8 @@
 //! Both parts of the device half share one state under one lock; neither calls the other.
 
 mod abi;
+mod derivation;
+mod dump;
 mod entry;
 mod frames;
 mod gm;
@@ -20,14 +22,17 @@ mod kernel;
 mod native;
 mod options;
 mod orchestrator;
+mod past;
 mod payload;
 mod ready;
+mod replay;
 mod rings;
 mod scheduler;
 mod staging;
 mod state;
 mod task;
 mod tensormap;
+mod trace;
 
 pub use host::TensormapAndRingbuffer;
 pub use kernel::TensorKernel;

@@ -1,5 +1,6 @@
 //! Orchestrations written in Rust.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -226,6 +227,12 @@ impl TaskSpec {
         self
     }
 
+    /// Chooses tensors for the dump, bit i for tensor i: once a task of the run does that, only those count.
+    pub fn dump_tensors(mut self, tensors: u64) -> Self {
+        self.submission.chosen = Some(tensors);
+        self
+    }
+
     /// Starts all blocks together.
     pub fn starting_together(mut self) -> Self {
         self.submission.sync_start = true;
@@ -342,8 +349,11 @@ impl<'s, 'o> Graph<'s, 'o> {
     ///
     /// In a [`ScopeMode::Manual`] scope tasks wait for those alone that [`TaskSpec::after`] names. That includes the
     /// tasks whose outputs they use: an output may be reused once its task and all that name it have ended.
+    #[track_caller]
     pub fn scope<R>(&mut self, mode: ScopeMode, body: impl for<'i> FnOnce(&mut Graph<'i, 'o>) -> R) -> R {
-        let opened = self.orchestrator.begin_scope(mode);
+        let caller = std::panic::Location::caller();
+        let site = (Cow::Borrowed(caller.file()), i32::try_from(caller.line()).unwrap_or(0));
+        let opened = self.orchestrator.begin_scope(mode, Some(site));
         let result = body(&mut Graph::new(self.orchestrator, self.args));
         if opened {
             self.orchestrator.end_scope();

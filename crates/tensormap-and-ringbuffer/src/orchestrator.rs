@@ -4,17 +4,21 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use device_runner::{Chip, DeviceTime, KernelTable, Topology};
+use run_records::scope::Border;
+use run_records::swimlane::OrchestratorWork;
 use task_interface::TensorArgType;
 use task_interface::trb::{
-    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, OverlapStatus,
-    ResourceShape, SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo,
-    TensorError, TrbErrorCode,
+    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, ResourceShape,
+    SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo, TensorError,
+    TrbErrorCode,
 };
 
+use crate::derivation;
 use crate::gm;
 use crate::rings::{Full, Packed, Slot, pack_outputs};
 use crate::state::{RINGS, Shared, State};
-use crate::tensormap::{Handle, Region};
+use crate::tensormap::Handle;
+use crate::trace::{Site, Trace};
 
 /// One tensor argument.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +29,16 @@ pub(crate) enum ArgTensor {
     Create(TensorCreateInfo),
 }
 
+impl ArgTensor {
+    /// What is known of a tensor that exists.
+    fn existing(&self) -> Option<(TensorArgType, &Tensor)> {
+        match self {
+            Self::Existing(tag, tensor) => Some((*tag, tensor)),
+            Self::Create(_) => None,
+        }
+    }
+}
+
 /// The arguments of a task.
 #[derive(Debug, Default)]
 pub(crate) struct Submission {
@@ -33,6 +47,8 @@ pub(crate) struct Submission {
     pub(crate) deps: Vec<TaskToken>,
     pub(crate) blocks: u32,
     pub(crate) sync_start: bool,
+    /// Tensors to be dumped, bit i for tensor i; `None` if none is chosen.
+    pub(crate) chosen: Option<u64>,
 }
 
 impl Submission {
@@ -43,6 +59,7 @@ impl Submission {
         self.deps.clear();
         self.blocks = 1;
         self.sync_start = false;
+        self.chosen = None;
     }
 }
 
@@ -50,6 +67,7 @@ impl Submission {
 struct Scope {
     tasks: Vec<TaskToken>,
     manual: bool,
+    site: Option<Site>,
 }
 
 /// Kernels of a task, looked up.
@@ -72,20 +90,29 @@ pub(crate) struct Orchestrator<'a> {
     /// Lists of closed scopes, for the next ones.
     spare_lists: Vec<Vec<TaskToken>>,
     clock: Clock,
+    trace: Trace,
     producers: Vec<TaskToken>,
     covered: Vec<Handle>,
 }
 
-/// Device time of the orchestrator: it stands still while it waits.
+/// Device time of the orchestrator: it stands still while it waits, and goes on when what it waited for has come.
 struct Clock {
     started: Instant,
     waited: Duration,
+    /// How far it was put forward to what it waited for.
+    ahead: u64,
 }
 
 impl Clock {
     fn now(&self) -> DeviceTime {
         let busy = self.started.elapsed().saturating_sub(self.waited);
-        DeviceTime(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX))
+        let busy = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+        DeviceTime(busy.saturating_add(self.ahead))
+    }
+
+    /// Something was waited for that happened at this time.
+    fn advance_to(&mut self, time: DeviceTime) {
+        self.ahead += time.0.saturating_sub(self.now().0);
     }
 }
 
@@ -96,7 +123,10 @@ impl<'a> Orchestrator<'a> {
         kernels: Arc<KernelTable>,
         topology: Topology,
     ) -> Self {
-        let window = shared.lock().config.window as usize;
+        let (window, trace) = {
+            let state = shared.lock();
+            (state.config.window as usize, Trace::new(shared.recorder(), &state))
+        };
         Self {
             shared,
             chip,
@@ -106,7 +136,8 @@ impl<'a> Orchestrator<'a> {
             open_tasks: 0,
             window,
             spare_lists: Vec::new(),
-            clock: Clock { started: Instant::now(), waited: Duration::ZERO },
+            clock: Clock { started: Instant::now(), waited: Duration::ZERO, ahead: 0 },
+            trace,
             producers: Vec::new(),
             covered: Vec::new(),
         }
@@ -135,8 +166,13 @@ impl<'a> Orchestrator<'a> {
         self.lock().fatal().map(|fatal| fatal.message.clone())
     }
 
+    /// Whether anybody wants to know where scopes are in their source.
+    pub(crate) fn wants_sites(&self) -> bool {
+        self.trace.has_scopes()
+    }
+
     /// Opens a scope, if that is possible; whether it was.
-    pub(crate) fn begin_scope(&mut self, mode: ScopeMode) -> bool {
+    pub(crate) fn begin_scope(&mut self, mode: ScopeMode, site: Option<Site>) -> bool {
         if self.is_fatal() {
             return false;
         }
@@ -150,13 +186,15 @@ impl<'a> Orchestrator<'a> {
             return false;
         }
         let tasks = self.spare_lists.pop().unwrap_or_default();
-        self.scopes.push(Scope { tasks, manual: mode == ScopeMode::Manual });
+        self.record_border(Border::Begin, self.scopes.len(), site.as_ref());
+        self.scopes.push(Scope { tasks, manual: mode == ScopeMode::Manual, site });
         true
     }
 
     /// Closes the innermost scope: its tasks may be retired from now on.
     pub(crate) fn end_scope(&mut self) {
         let Some(mut scope) = self.scopes.pop() else { return };
+        self.record_border(Border::End, self.scopes.len(), scope.site.as_ref());
         let mut state = self.lock();
         for &task in &scope.tasks {
             state.leave_scope(task);
@@ -165,6 +203,13 @@ impl<'a> Orchestrator<'a> {
         self.open_tasks -= scope.tasks.len();
         scope.tasks.clear();
         self.spare_lists.push(scope.tasks);
+    }
+
+    /// An error ends the recording: what is closed because of it tells nothing of the scopes.
+    fn record_border(&self, border: Border, depth: usize, site: Option<&Site>) {
+        if self.trace.has_scopes() && !self.is_fatal() {
+            self.trace.border(&self.lock(), border, depth, site);
+        }
     }
 
     /// Closes what is open; nothing is submitted any more.
@@ -261,6 +306,9 @@ impl<'a> Orchestrator<'a> {
     }
 
     fn submit_any(&mut self, kernels: Option<&Kernels>, submission: &Submission) -> TaskOutputTensors {
+        if submission.chosen.is_some() {
+            self.trace.select_tensors();
+        }
         let Some((token, outputs)) = self.place(submission, kernels) else {
             return TaskOutputTensors::default();
         };
@@ -268,10 +316,15 @@ impl<'a> Orchestrator<'a> {
             self.fail(TrbErrorCode::InvalidArgs, "an explicit dependency names no task");
             return TaskOutputTensors::new(token);
         }
+        self.trace.step(OrchestratorWork::OrchAlloc, token, || self.clock.now());
         let manual = self.scopes.last().is_some_and(|scope| scope.manual);
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         self.gather_producers(&state, submission, manual);
+        self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
+        if let Some(submits) = &mut state.submits {
+            submits.push(token, manual, submission, &self.producers);
+        }
         if self.producers.len() > FANIN_INLINE_CAP {
             drop(state);
             if !self.take_spill(token) {
@@ -282,11 +335,18 @@ impl<'a> Orchestrator<'a> {
         for &producer in &self.producers {
             state.link(producer, token);
         }
+        let derived = submission.tensors.iter().filter(|_| !manual).filter_map(ArgTensor::existing);
+        state.start_behind_past(token, &submission.deps, derived);
+        self.trace.step(OrchestratorWork::OrchFanin, token, || self.clock.now());
         if !manual {
-            register_writers(&mut state, submission, &self.covered, token);
+            let written = submission.tensors.iter().filter_map(ArgTensor::existing);
+            derivation::register(&mut state.map, written, &self.covered, token);
         }
+        self.trace.step(OrchestratorWork::OrchInsert, token, || self.clock.now());
         state.wire(token);
         drop(state);
+        self.trace.step(OrchestratorWork::OrchFinalize, token, || self.clock.now());
+        self.trace.end(token, || self.clock.now());
         self.chip.tasks_added();
         outputs
     }
@@ -313,7 +373,8 @@ impl<'a> Orchestrator<'a> {
                 return None;
             }
         };
-        let now = self.clock.now();
+        let mut now = self.clock.now();
+        self.trace.begin(now);
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let slot = match state.rings[ring].try_alloc(packed.total) {
@@ -322,6 +383,8 @@ impl<'a> Orchestrator<'a> {
                 drop(state);
                 let slot = self.wait_for_room(ring, packed.total)?;
                 state = shared.lock();
+                self.clock.advance_to(state.past.tasks_of(ring));
+                now = self.clock.now();
                 slot
             }
         };
@@ -496,10 +559,14 @@ impl<'a> Orchestrator<'a> {
         let shared = Arc::clone(&self.shared);
         let state = shared.lock();
         derive(&state, TensorArgType::Input, tensor, &mut self.producers, &mut self.covered);
-        self.producers
-            .iter()
-            .filter_map(|&producer| state.task(producer))
-            .all(|task| task.completed && (!readers_too || task.consumers_left == 0))
+        let writers = || self.producers.iter().filter_map(|&producer| state.task(producer));
+        let settled = writers().all(|task| task.completed && (!readers_too || task.consumers_left == 0));
+        if settled {
+            let ends = writers().map(|task| task.ended_at);
+            let ended = ends.chain([state.past.writers_of(tensor.buffer_addr)]).max();
+            self.clock.advance_to(ended.unwrap_or_default());
+        }
+        settled
     }
 }
 
@@ -515,30 +582,13 @@ fn derive(
     if state.task(tensor.owner_task_id).is_some() {
         producers.push(tensor.owner_task_id);
     }
-    let looks = matches!(tag, TensorArgType::Input | TensorArgType::Inout) && !tensor.manual_dep();
-    if !looks {
-        return;
-    }
     let alive = |producer| State::is_alive(&state.rings, producer);
-    state.map.overlapping(&Region::new(tensor), alive, |producer, status, handle| {
+    derivation::writers(&state.map, tag, tensor, alive, |producer, status, handle| {
         producers.push(producer);
-        if tag == TensorArgType::Inout && status == OverlapStatus::Covered {
+        if derivation::supersedes(tag, status) {
             covered.push(handle);
         }
     });
-}
-
-fn register_writers(state: &mut State, submission: &Submission, covered: &[Handle], token: TaskToken) {
-    for &handle in covered {
-        state.map.remove(handle);
-    }
-    for tensor in &submission.tensors {
-        if let ArgTensor::Existing(TensorArgType::Inout | TensorArgType::OutputExisting, tensor) = tensor
-            && !tensor.manual_dep()
-        {
-            state.map.insert(Region::new(tensor), token);
-        }
-    }
 }
 
 /// Sizes and places of a task's outputs.
@@ -572,6 +622,7 @@ fn fill_task(
             task.kernels = kernels.index;
             task.shape = Some(kernels.shape);
             task.blocks = submission.blocks;
+            task.chosen = submission.chosen;
             task.sync_start = submission.sync_start && submission.blocks > 1;
             task.subtasks_left = submission.blocks * u32::try_from(task.active().count()).unwrap_or(0);
         }

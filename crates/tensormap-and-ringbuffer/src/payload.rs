@@ -74,6 +74,10 @@ impl PayloadPool {
         address
     }
 
+    pub(crate) fn read_tensor(&self, place: u64, index: usize) -> Tensor {
+        self.memory.read(self.tensor_address(place, index))
+    }
+
     fn scalars_address(&self, place: u64) -> u64 {
         self.tensor_address(place, MAX_TENSOR_ARGS)
     }

@@ -8,6 +8,7 @@ use device_runner::{
     CoreId, Cores, DevPtr, DeviceOrchestration, DeviceProgram, DeviceTime, Dispatch, KernelArgs, KernelTable,
     TaskId, Topology, WaitingTask,
 };
+use run_records::dump::Stage;
 use task_interface::CoreType;
 use task_interface::trb::{
     AsyncCtx, CompletionType, DeferredCompletionEntry, DispatchPayload, GlobalContext, LocalContext,
@@ -15,6 +16,7 @@ use task_interface::trb::{
     TaskToken, TrbErrorCode,
 };
 
+use crate::dump::dump_task;
 use crate::frames::{Frame, Frames};
 use crate::gm;
 use crate::ready::SHAPES;
@@ -127,6 +129,7 @@ impl Scheduler {
                     followers: 0,
                 });
             }
+            self.dump(state, task, Stage::BeforeDispatch);
         }
         if state.task(placement.token).is_some_and(|task| task.next_block >= task.blocks) {
             state.ready.pop(placement.shape);
@@ -134,6 +137,12 @@ impl Scheduler {
         let followers = u32::try_from(self.outbox.len().saturating_sub(1)).unwrap_or(0);
         if let Some(first) = self.outbox.front_mut() {
             first.followers = followers;
+        }
+    }
+
+    fn dump(&self, state: &State, task: &Task, stage: Stage) {
+        if let Some(dump) = self.shared.recorder().and_then(|recorder| recorder.dump()) {
+            dump_task(dump, &self.kernels, state, task, stage);
         }
     }
 
@@ -353,6 +362,13 @@ impl DeviceProgram for Scheduler {
         state.task(placement.token)?.active().next().map(|(_, kernel)| kernel)
     }
 
+    fn fanout(&self, task: TaskId, visit: &mut dyn FnMut(TaskId)) {
+        let state = self.lock();
+        if let Some(task) = state.task(TaskToken { raw: task.0 }) {
+            task.consumers.iter().for_each(|consumer| visit(TaskId(consumer.raw)));
+        }
+    }
+
     fn complete(&mut self, task: TaskId, core: CoreId, at: DeviceTime) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -361,11 +377,17 @@ impl DeviceProgram for Scheduler {
         self.collect_conditions(&mut state, token, core);
         let Some(record) = state.task_mut(token) else { return };
         record.subtasks_left -= 1;
+        // The sub-task that is told of last need not be that which ends last on the device clock.
+        record.ended_at = record.ended_at.max(at);
+        let ended = record.ended_at;
         if record.subtasks_left > 0 {
             return;
         }
         if record.conditions.is_empty() {
-            state.complete(token, at);
+            if let Some(task) = state.task(token) {
+                self.dump(&state, task, Stage::AfterCompletion);
+            }
+            state.complete(token, ended);
         } else {
             self.deferred.push(token);
         }
@@ -380,7 +402,8 @@ impl DeviceProgram for Scheduler {
             task.conditions.retain(|entry| !self.has_come(entry));
             let done = task.conditions.is_empty();
             if done {
-                state.complete(token, now);
+                let ended = task.ended_at.max(now);
+                state.complete(token, ended);
             }
             !done
         });

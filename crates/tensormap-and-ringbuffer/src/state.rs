@@ -3,12 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device_runner::DeviceTime;
-use task_interface::trb::{TaskToken, TrbErrorCode};
+use device_runner::{DeviceTime, Recorder};
+use task_interface::TensorArgType;
+use task_interface::trb::{TaskToken, Tensor, TrbErrorCode};
 
+use crate::derivation;
 use crate::gm::Gm;
+use crate::past::Past;
 use crate::payload::PayloadPool;
 use crate::ready::ReadyQueues;
+use crate::replay::Submits;
 use crate::rings::{ConfigError, Ring, RingConfig, Slot};
 use crate::task::Task;
 use crate::tensormap::TensorMap;
@@ -27,11 +31,24 @@ pub(crate) struct Fatal {
 pub(crate) struct Shared {
     state: Mutex<State>,
     is_fatal: AtomicBool,
+    /// What is to be told about the run, if anything is.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Shared {
     pub(crate) fn new(state: State) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false) })
+        Self::recorded(state, None)
+    }
+
+    /// The same, for a run that is recorded.
+    pub(crate) fn recorded(mut state: State, recorder: Option<&Arc<Recorder>>) -> Arc<Self> {
+        state.submits = recorder.is_some_and(|recorder| recorder.wants_deps()).then(Submits::default);
+        let recorder = recorder.map(Arc::clone);
+        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false), recorder })
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,6 +117,7 @@ pub(crate) struct State {
     tasks: [Vec<Task>; RINGS],
     pub(crate) config: RingConfig,
     pub(crate) map: TensorMap,
+    pub(crate) past: Past,
     pub(crate) ready: ReadyQueues,
     pub(crate) payloads: PayloadPool,
     pub(crate) heap: Gm,
@@ -109,6 +127,8 @@ pub(crate) struct State {
     pub(crate) completed: u64,
     /// Whether the orchestration has returned.
     pub(crate) orchestrated: bool,
+    /// What the graph was built from, if that is to be recorded.
+    pub(crate) submits: Option<Submits>,
     /// Set by the orchestrator, and by the scheduler.
     pub(crate) orchestrator_fatal: Option<Fatal>,
     pub(crate) scheduler_fatal: Option<Fatal>,
@@ -121,6 +141,7 @@ impl State {
             tasks: Default::default(),
             config,
             map: TensorMap::new(),
+            past: Past::default(),
             ready: ReadyQueues::default(),
             payloads,
             heap,
@@ -128,6 +149,7 @@ impl State {
             submitted: 0,
             completed: 0,
             orchestrated: false,
+            submits: None,
             orchestrator_fatal: None,
             scheduler_fatal: None,
         }
@@ -137,11 +159,13 @@ impl State {
     fn renew(&mut self, heap: Gm, payloads: PayloadPool) {
         self.rings.iter_mut().for_each(Ring::clear);
         self.map.clear();
+        self.past.clear();
         self.ready.clear();
         self.payloads = payloads;
         self.heap = heap;
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);
+        self.submits = None;
         (self.orchestrator_fatal, self.scheduler_fatal) = (None, None);
     }
 
@@ -190,12 +214,41 @@ impl State {
         let Some(task) = self.task_mut(producer) else { return };
         task.consumers_left += 1;
         let waits = !task.completed;
+        let ended = task.ended_at;
         if waits {
             task.consumers.push(consumer);
         }
         if let Some(task) = self.task_mut(consumer) {
             task.producers.push(producer);
             task.pending += u32::from(waits);
+            task.ready_at = task.ready_at.max(ended);
+        }
+    }
+
+    /// Lets a task start behind all that it would have waited for, had that not been retired before.
+    pub(crate) fn start_behind_past<'a>(
+        &mut self,
+        token: TaskToken,
+        explicit: &[TaskToken],
+        tensors: impl Iterator<Item = (TensorArgType, &'a Tensor)>,
+    ) {
+        let mut ready = DeviceTime(0);
+        let mut named = |state: &Self, producer: TaskToken| {
+            if producer.is_valid() && state.task(producer).is_none() {
+                ready = ready.max(state.past.tasks_of(usize::from(producer.ring())));
+            }
+        };
+        explicit.iter().for_each(|&producer| named(self, producer));
+        let mut read = DeviceTime(0);
+        for (tag, tensor) in tensors {
+            named(self, tensor.owner_task_id);
+            if derivation::looks(tag, tensor) {
+                read = read.max(self.past.writers_of(tensor.buffer_addr));
+            }
+        }
+        let ready = ready.max(read);
+        if let Some(task) = self.task_mut(token) {
+            task.ready_at = task.ready_at.max(ready);
         }
     }
 
@@ -235,6 +288,7 @@ impl State {
     fn end_one(&mut self, token: TaskToken, at: DeviceTime) {
         let Some(task) = self.task_mut(token) else { return };
         task.completed = true;
+        task.ended_at = at;
         let mut consumers = std::mem::take(&mut task.consumers);
         let mut producers = std::mem::take(&mut task.producers);
         self.completed += 1;
@@ -276,11 +330,17 @@ impl State {
         let Ok(freed) = self.rings[ring].retire(token.local()) else { return };
         for local in freed.tasks {
             let index = (local & (self.config.window - 1)) as usize;
+            self.past.retire(ring, self.tasks[ring][index].ended_at);
             if let Some(payload) = self.tasks[ring][index].payload.take() {
                 self.payloads.give_back(payload);
             }
         }
-        self.map.drop_retired(token.ring(), self.rings[ring].first_alive());
+        let (tasks, past) = (&self.tasks[ring], &mut self.past);
+        self.map.drop_retired(token.ring(), self.rings[ring].first_alive(), |buffer, writer| {
+            // Its record is still there: no task has got its slot yet.
+            let task = tasks.get((writer.local() & (self.config.window - 1)) as usize);
+            past.wrote(buffer, task.map_or(DeviceTime(0), |task| task.ended_at));
+        });
     }
 
     /// Tells the tensor map which producers still count.

@@ -19,6 +19,8 @@ pub(crate) struct Task {
     pub(crate) pending: u32,
     /// When its last producer completed, or it was submitted.
     pub(crate) ready_at: DeviceTime,
+    /// When the last of its sub-tasks ended so far, and then when it completed.
+    pub(crate) ended_at: DeviceTime,
     /// Every producer whose memory this task keeps alive.
     pub(crate) producers: Vec<TaskToken>,
     /// Tasks that wait for this one.
@@ -33,6 +35,8 @@ pub(crate) struct Task {
     pub(crate) payload: Option<u64>,
     pub(crate) tensor_count: u32,
     pub(crate) scalar_count: u32,
+    /// Tensors that the client has chosen for dumps, bit i for tensor i; `None` if it has chosen none.
+    pub(crate) chosen: Option<u64>,
 }
 
 impl Task {

@@ -17,6 +17,11 @@ use super::rng::mix;
 
 /// Runs it as often as its setup says; the number of tasks of one run.
 pub(crate) fn execute(plan: &Plan) -> Result<u64, String> {
+    execute_with(plan, &CallConfig::default())
+}
+
+/// The same, with the diagnostics that `config` asks for.
+pub(crate) fn execute_with(plan: &Plan, config: &CallConfig) -> Result<u64, String> {
     let text = |error: chip_worker::WorkerError| format!("{error}: {error:?}");
     let setup = &plan.program.setup;
     let rings = RingOptions::default().task_window(setup.window).heap(setup.heap).dep_pool(setup.dep_pool);
@@ -30,17 +35,22 @@ pub(crate) fn execute(plan: &Plan) -> Result<u64, String> {
         .map_err(text)?;
     let shared = Arc::new(plan.program.clone());
     let orchestration = NativeOrchestration::new(move |graph| orchestrate(graph, &shared));
-    let source = CallableSource::new(orchestration.into(), kernel::all());
+    let source = kernel::with_signatures(CallableSource::new(orchestration.into(), kernel::all()));
     let handle = worker.register_source(&source).map_err(text)?;
     for run in 0..setup.runs {
-        run_once(&worker, &handle, plan).map_err(|problem| format!("run {run}: {problem}"))?;
+        run_once(&worker, &handle, plan, config).map_err(|problem| format!("run {run}: {problem}"))?;
     }
     drop(handle);
     let left = worker.close().map_err(text)?;
     if left.is_zero() { Ok(plan.tasks) } else { Err(format!("left behind: {left:?}")) }
 }
 
-fn run_once(worker: &ChipWorker, handle: &chip_worker::CallableHandle, plan: &Plan) -> Result<(), String> {
+fn run_once(
+    worker: &ChipWorker,
+    handle: &chip_worker::CallableHandle,
+    plan: &Plan,
+    config: &CallConfig,
+) -> Result<(), String> {
     let program = &plan.program;
     let mut values: Vec<Vec<u64>> = program
         .allocations
@@ -67,7 +77,7 @@ fn run_once(worker: &ChipWorker, handle: &chip_worker::CallableHandle, plan: &Pl
             }),
         };
     }
-    let config = CallConfig { block_dim: program.setup.block_dim, ..CallConfig::default() };
+    let config = CallConfig { block_dim: program.setup.block_dim, ..*config };
     let outcome = worker.run(handle, &args, &config);
     drop(args);
     for (values, place) in values.iter_mut().zip(on_device) {

@@ -1,6 +1,8 @@
 //! The one kernel of all programs, and the same as a function over the model.
 
-use chip_worker::{CoreType, DevPtr, KernelContext, KernelFault, KernelSource, NativeKernel};
+use chip_worker::{
+    ArgDirection, CallableSource, CoreType, DevPtr, KernelContext, KernelFault, KernelSource, NativeKernel,
+};
 
 use super::program::Role;
 use super::rng::mix;
@@ -26,6 +28,16 @@ pub(crate) fn all() -> Vec<(u32, KernelSource)> {
         (u32::try_from(id(tensors, core)).unwrap(), kernel.into())
     };
     (0..=MAX_TENSORS).flat_map(both).map(make).collect()
+}
+
+/// What the kernels' tensors may be, for dumps: any task may read and write any of them.
+pub(crate) fn with_signatures(source: CallableSource) -> CallableSource {
+    (0..=MAX_TENSORS).fold(source, |source, tensors| {
+        let signature = vec![ArgDirection::Inout; tensors];
+        [CoreType::Aic, CoreType::Aiv].into_iter().fold(source, |source, core| {
+            source.signature(u32::try_from(id(tensors, core)).unwrap(), &signature)
+        })
+    })
 }
 
 /// Scalars of a task: salt, roles by two bits each, active slots, rounds to waste.

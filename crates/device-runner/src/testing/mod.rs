@@ -13,6 +13,7 @@ use task_interface::{CoreType, RUNTIME_MAX_ARGS};
 use crate::arch::{CoreId, Topology};
 use crate::dev_ptr::DevPtr;
 use crate::device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
+use crate::diagnostics::{MAX_COUNTERS, PmuSample, Recorder, TaskRun};
 use crate::error::DeviceError;
 use crate::kernel::{KernelContext, KernelHandle, KernelSource, LaunchKernel, NativeKernel};
 use crate::program::{Cores, DeviceTime, Dispatch, IdleCore, KernelArgs};
@@ -218,8 +219,13 @@ impl FakeDevice {
         }
         while let Some(dispatch) = launch.program.next(&cores) {
             let kernel = &launch.kernels[dispatch.kernel as usize];
+            let start = DeviceTime(elapsed());
             self.call(kernel, &dispatch)?;
-            launch.program.complete(dispatch.task, dispatch.core, DeviceTime(elapsed()));
+            let end = DeviceTime(elapsed());
+            if let Some(recorder) = &launch.recorder {
+                record(recorder, kernel.func_id, &dispatch, (start, end));
+            }
+            launch.program.complete(dispatch.task, dispatch.core, end);
         }
         if !launch.program.is_done() {
             let stall = Stall::new(Vec::new(), launch.program.waiting(), launch.program.completed());
@@ -247,6 +253,19 @@ impl FakeDevice {
             core: dispatch.core,
             source: fault.into(),
         })
+    }
+}
+
+fn record(recorder: &Recorder, func_id: u32, dispatch: &Dispatch, (start, end): (DeviceTime, DeviceTime)) {
+    let (task, core) = (dispatch.task, dispatch.core);
+    if let Some(swimlane) = recorder.swimlane() {
+        let run = TaskRun { task, func_id, core, dispatch: start, start, end, finish: end };
+        // Its tasks wait for nobody.
+        swimlane.task(run, &[]);
+    }
+    if let Some(pmu) = recorder.pmu() {
+        let total_cycles = end.0 - start.0;
+        pmu.sample(PmuSample { task, func_id, core, total_cycles, counters: [1; MAX_COUNTERS] });
     }
 }
 

@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, Once};
 use device_runner::testing::{FakeDevice, Fault, FaultyDevice};
 use device_runner::{
     Arch, BoundRun, CallableId, CallableSource, CoreId, Cores, DevBuffer, DeviceProgram, DeviceRunner,
-    DeviceTime, Dispatch, KernelArgs, KernelSource, Limits, Memory, NativeKernel, Orchestration,
-    OrchestrationSource, Register, RunContext, RunnerError, RuntimeVariant, TaskId, VariantError,
-    WaitingTask, current_runner,
+    DeviceTime, Diagnostics, Dispatch, DumpedArg, KernelArgs, KernelSource, Limits, Memory, NativeKernel,
+    Orchestration, OrchestrationSource, PmuCounter, PmuEvents, Recorder, Register, RunContext, RunnerError,
+    RuntimeVariant, SubmitRecords, TaskId, TensorView, VariantError, WaitingTask, current_runner,
 };
+use run_records::dump::{Role, Stage};
+use run_records::{Deps, deps};
 use task_interface::{
-    CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, RUNTIME_MAX_ARGS,
+    CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, DataType, RUNTIME_MAX_ARGS,
 };
 
 /// A chip of 4 clusters and 3 AICPU threads.
@@ -44,6 +46,15 @@ impl Arch for TestArch {
 
     fn has_sdma_event_records(&self) -> bool {
         false
+    }
+
+    fn diagnostics(&self) -> &'static Diagnostics {
+        static COUNTERS: [PmuCounter; 2] =
+            [PmuCounter { event: 8, name: "busy" }, PmuCounter { event: 0, name: "" }];
+        static EVENTS: [PmuEvents; 1] = [PmuEvents { event_type: 2, counters: &COUNTERS }];
+        static DIAGNOSTICS: Diagnostics =
+            Diagnostics { has_dep_gen: true, has_fanout: true, submits: SubmitRecords::Whole, pmu: &EVENTS };
+        &DIAGNOSTICS
     }
 
     fn registers(&self) -> &'static [Register] {
@@ -230,6 +241,7 @@ impl Orchestration for TestOrchestration {
             values: input.len(),
             program: Some(TestProgram { tasks, completed: 0, stuck }),
             probe: Arc::clone(&self.probe),
+            recorder: context.recorder.map(Arc::clone),
             _counted: Counted::new(&self.probe, |probe| &probe.bound_runs),
         }))
     }
@@ -243,6 +255,7 @@ struct TestRun {
     values: usize,
     program: Option<TestProgram>,
     probe: Arc<Probe>,
+    recorder: Option<Arc<Recorder>>,
     _counted: Counted,
 }
 
@@ -258,9 +271,38 @@ impl BoundRun for TestRun {
         let mut output = vec![0; self.values];
         self.memory
             .copy_from_device(bytemuck::must_cast_slice_mut::<u64, u8>(&mut output), self.data.ptr())?;
+        self.record();
         *self.probe.output.lock().unwrap() = output;
         self.probe.finished.fetch_add(1, Ordering::SeqCst);
         Ok(completed)
+    }
+}
+
+impl TestRun {
+    /// Its results are a dumped tensor of task 0, and its graph has one task.
+    fn record(&self) {
+        let Some(recorder) = &self.recorder else { return };
+        if let Some(dump) = recorder.dump() {
+            let shape = [u32::try_from(self.values).unwrap()];
+            let (buffer, dtype) = (self.data.ptr(), DataType::Uint64.raw());
+            let view = TensorView { buffer, dtype, start_offset: 0, shape: &shape, strides: &[1] };
+            let arg = DumpedArg {
+                task: TaskId(0),
+                subtask: 0,
+                func_id: 0,
+                index: 0,
+                role: Role::Output,
+                chosen: None,
+            };
+            dump.tensor(&arg, Stage::AfterCompletion, &view);
+        }
+        if let Some(scopes) = recorder.scopes() {
+            scopes.capacities(4, 1024, 16);
+        }
+        if recorder.wants_deps() {
+            let task = deps::Task { task_id: 0, scope: deps::Scope::Auto, args: Vec::new() };
+            recorder.set_deps(Deps { tasks: vec![task], ..Deps::default() });
+        }
     }
 }
 

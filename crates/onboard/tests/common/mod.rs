@@ -167,7 +167,13 @@ impl Worker {
         let (first, second) = bytes.split_at(16);
         let parts = vec![(0, first.to_vec()), (16, second.to_vec())];
         let program = Box::new(ImageProgram::new(DeviceImage { bytes: 4096, parts }));
-        self.device.launch(Launch { topology, aicpu_threads: 3, kernels: Vec::new(), program })
+        self.device.launch(Launch {
+            topology,
+            aicpu_threads: 3,
+            kernels: Vec::new(),
+            program,
+            recorder: None,
+        })
     }
 
     /// Runs to the end; the device time.

@@ -123,7 +123,7 @@ impl Bench {
             .map(|(func_id, kernel)| {
                 let name = Arc::clone(kernel.name());
                 let handle = device.register_kernel(&name, &KernelSource::Native(kernel)).unwrap();
-                LaunchKernel { handle, func_id, name }
+                LaunchKernel { handle, func_id, name, signature: Arc::from([]) }
             })
             .collect();
         Self { device, kernels }
@@ -139,6 +139,7 @@ impl Bench {
             aicpu_threads: 1,
             kernels: self.kernels.clone(),
             program,
+            recorder: None,
         })
     }
 

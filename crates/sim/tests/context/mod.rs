@@ -86,7 +86,10 @@ pub(crate) fn meet(name: &str) -> Result<(), DeviceError> {
     options.watchdog = Some(Duration::from_secs(20));
     let device = SimDevice::new(0, options)?;
     let handle = device.register_kernel("meeting", &KernelSource::Object(object))?;
-    let bench = Bench { device, kernels: vec![LaunchKernel { handle, func_id: 0, name: "meeting".into() }] };
+    let bench = Bench {
+        device,
+        kernels: vec![LaunchKernel { handle, func_id: 0, name: "meeting".into(), signature: Arc::from([]) }],
+    };
     let task = |core_type| Task { kernel: 0, core_type, after: None };
     for _ in 0..2 {
         let tasks = [CoreType::Aic, CoreType::Aiv, CoreType::Aiv].map(task).to_vec();

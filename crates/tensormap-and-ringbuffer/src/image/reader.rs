@@ -196,7 +196,8 @@ unsafe fn read_kernels(tail: &RuntimeTail) -> Result<KernelTable, ImageError> {
             entry,
             format_args!("where func id {func_id} starts"),
         )?;
-        Ok(LaunchKernel { handle: KernelHandle(entry), func_id, name: format!("func {func_id}").into() })
+        let name = format!("func {func_id}").into();
+        Ok(LaunchKernel { handle: KernelHandle(entry), func_id, name, signature: Arc::from([]) })
     });
     kernels.collect::<Result<_, ImageError>>().map(KernelTable::new)
 }

@@ -82,6 +82,11 @@ impl Heap {
         self.usage
     }
 
+    /// Where the oldest block begins and the next one will.
+    pub(crate) const fn span(&self) -> (u64, u64) {
+        (self.tail, self.top)
+    }
+
     /// Takes back everything.
     pub(crate) fn clear(&mut self) {
         (self.top, self.tail, self.blocks) = (0, 0, 0);

@@ -161,6 +161,11 @@ impl Ring {
         self.window.alive().end
     }
 
+    /// Output memory in use: from the first byte to behind the last, around the end of the heap.
+    pub(crate) const fn heap_span(&self) -> (u64, u64) {
+        self.heap.span()
+    }
+
     /// Whether a task has been allocated and its life has not ended; a consumed task behind an older one is alive.
     pub(crate) fn is_alive(&self, local_id: u32) -> bool {
         self.window.alive().contains(&local_id)

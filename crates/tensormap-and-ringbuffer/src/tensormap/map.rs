@@ -136,14 +136,21 @@ impl TensorMap {
         current
     }
 
-    /// Drops the entries of all producers of `ring` below `first_alive`, and says how many. Costs one step for each
+    /// Drops the entries of all producers of `ring` below `first_alive`, and says how many; each is shown to `visit`
+    /// before, by its buffer and its producer. Costs one step for each
     /// entry dropped, and one more: cheap enough to be called before every lookup, for every ring.
-    pub(crate) fn drop_retired(&mut self, ring: u8, first_alive: u32) -> usize {
+    pub(crate) fn drop_retired(
+        &mut self,
+        ring: u8,
+        first_alive: u32,
+        mut visit: impl FnMut(u64, TaskToken),
+    ) -> usize {
         let before = self.len;
         let Some(&queue) = self.rings.get(usize::from(ring)) else { return 0 };
         let mut index = queue.first();
         while let Some(entry) = self.entries.get(index).filter(|entry| entry.producer.local() < first_alive) {
             let next = entry.links[RING].next();
+            visit(entry.region.addr, entry.producer);
             self.remove_at(index);
             index = next;
         }
@@ -160,8 +167,13 @@ impl TensorMap {
         self.high_water = 0;
     }
 
+    /// What an entry says about memory; nothing for one that is gone.
+    pub(crate) fn region(&self, handle: Handle) -> Option<&Region> {
+        let entry = self.entries.get(handle.index)?;
+        (entry.in_use && entry.generation == handle.generation).then_some(&entry.region)
+    }
+
     /// Entries held, dead ones included.
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

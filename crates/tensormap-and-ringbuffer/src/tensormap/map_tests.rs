@@ -31,7 +31,7 @@ fn producers(map: &TensorMap, probe: &Region) -> Vec<u32> {
 fn an_empty_map_finds_and_drops_nothing() {
     let mut map = TensorMap::default();
     assert!(producers(&map, &floats(0, 0, 64)).is_empty());
-    assert_eq!(map.drop_retired(0, 100), 0);
+    assert_eq!(map.drop_retired(0, 100, |_, _| ()), 0);
     map.clear();
     assert!(map.is_empty());
     assert_eq!((map.len(), map.slots()), (0, 0));
@@ -76,11 +76,11 @@ fn retirement_drops_one_ring_up_to_its_mark() {
         map.insert(floats(64, 0, 8), TaskToken::new(0, local));
         map.insert(floats(64, 0, 8), TaskToken::new(3, local));
     }
-    assert_eq!(map.drop_retired(0, 7), 7);
-    assert_eq!(map.drop_retired(0, 7), 0);
-    assert_eq!(map.drop_retired(1, 100), 0);
-    assert_eq!(map.drop_retired(3, 10), 10);
-    assert_eq!(map.drop_retired(200, 10), 0);
+    assert_eq!(map.drop_retired(0, 7, |_, _| ()), 7);
+    assert_eq!(map.drop_retired(0, 7, |_, _| ()), 0);
+    assert_eq!(map.drop_retired(1, 100, |_, _| ()), 0);
+    assert_eq!(map.drop_retired(3, 10, |_, _| ()), 10);
+    assert_eq!(map.drop_retired(200, 10, |_, _| ()), 0);
     assert_eq!(producers(&map, &floats(64, 0, 8)), [7, 8, 9]);
     assert_eq!((map.len(), map.high_water()), (3, 20));
 }
@@ -90,8 +90,8 @@ fn a_producer_out_of_order_is_dropped_late_but_never_early() {
     let mut map = TensorMap::new();
     map.insert(floats(64, 0, 8), TaskToken::new(0, 5));
     map.insert(floats(64, 0, 8), TaskToken::new(0, 2));
-    assert_eq!(map.drop_retired(0, 4), 0);
-    assert_eq!(map.drop_retired(0, 6), 2);
+    assert_eq!(map.drop_retired(0, 4, |_, _| ()), 0);
+    assert_eq!(map.drop_retired(0, 6, |_, _| ()), 2);
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn any_ring_number_is_taken() {
     let mut map = TensorMap::new();
     map.insert(floats(64, 0, 8), TaskToken::INVALID);
     map.insert(floats(64, 0, 8), TaskToken::new(200, 1));
-    assert_eq!(map.drop_retired(200, 2), 1);
-    assert_eq!(map.drop_retired(255, u32::MAX), 0);
+    assert_eq!(map.drop_retired(200, 2, |_, _| ()), 1);
+    assert_eq!(map.drop_retired(255, u32::MAX, |_, _| ()), 0);
     map.clear();
     assert!(map.is_empty());
 }
@@ -132,7 +132,7 @@ fn memory_follows_the_tasks_alive() {
     for buffers in [7, u64::MAX] {
         let mut map = TensorMap::new();
         for local in 0..500_000u32 {
-            map.drop_retired(0, local.saturating_sub(ALIVE));
+            map.drop_retired(0, local.saturating_sub(ALIVE), |_, _| ());
             for arg in 0..2 {
                 let buffer = (u64::from(local) * 2 + arg) % buffers;
                 map.insert(floats(0x10_0000 + 1024 * buffer, 0, 8), TaskToken::new(0, local));
@@ -140,7 +140,7 @@ fn memory_follows_the_tasks_alive() {
         }
         let most = 2 * (ALIVE as usize + 1);
         assert_eq!((map.len(), map.high_water(), map.slots()), (most, most, most));
-        assert_eq!(map.drop_retired(0, 500_000), most);
+        assert_eq!(map.drop_retired(0, 500_000, |_, _| ()), most);
         assert_eq!((map.len(), map.slots()), (0, most));
     }
 }
@@ -234,7 +234,7 @@ fn tell(map: &mut TensorMap, model: &mut Model, ring: u8) {
     let gone =
         |entry: &&mut Inserted| entry.held && entry.producer.ring() == ring && entry.producer.local() < mark;
     let dropped = model.inserted.iter_mut().filter(gone).map(|entry| entry.held = false).count();
-    assert_eq!(map.drop_retired(ring, mark), dropped);
+    assert_eq!(map.drop_retired(ring, mark, |_, _| ()), dropped);
 }
 
 fn apply(map: &mut TensorMap, model: &mut Model, step: Step) {

@@ -1,5 +1,6 @@
 //! The part of a buffer that a tensor argument touches, in the form the overlap rule works on.
 
+use run_records::deps::View;
 use task_interface::trb::Tensor;
 use task_interface::{CONTINUOUS_TENSOR_MAX_DIMS, DataType};
 
@@ -63,6 +64,16 @@ impl Region {
     #[cfg(test)]
     pub(crate) const fn addr(&self) -> u64 {
         self.addr
+    }
+
+    /// The region as files have it.
+    pub(crate) fn view(&self) -> View {
+        let dims = self.dims();
+        View {
+            shape: self.shapes[..dims].to_vec(),
+            start_offset: self.first,
+            strides: self.strides[..dims].to_vec(),
+        }
     }
 
     /// Dimensions in use; 0 when shapes and strides say nothing.

@@ -1,0 +1,278 @@
+use std::sync::{Arc, Mutex};
+
+use run_records::Micros;
+use run_records::swimlane::{OrchestratorPhase, OrchestratorWork, SchedulerPhase, SchedulerWork, TaskRecord};
+use task_interface::CoreType;
+
+use super::chip::{Diagnostics, SubmitRecords};
+use super::log::{Log, Pieces};
+use super::recorder::{Recorded, Roles};
+use crate::arch::{CoreId, Limits, Topology};
+use crate::program::{DeviceTime, TaskId};
+use crate::sync::lock;
+
+/// As many waiting tasks are named in a record at most.
+const FANOUT_LIMIT: usize = 128;
+
+/// What a pass of a scheduler takes on the device clock: one tick of the slower chip, half of it for tasks that have
+/// ended, half for those to be started. Scheduling costs no device time otherwise; this is what pictures show of it.
+const PASS_NANOS: u64 = 20;
+
+/// One kernel on one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "plain data of devices")]
+pub struct TaskRun {
+    /// The task.
+    pub task: TaskId,
+    /// Its kernel.
+    pub func_id: u32,
+    /// The core.
+    pub core: CoreId,
+    /// When it was given to the core.
+    pub dispatch: DeviceTime,
+    /// When its kernel began.
+    pub start: DeviceTime,
+    /// When its kernel returned.
+    pub end: DeviceTime,
+    /// When it was seen to be done.
+    pub finish: DeviceTime,
+}
+
+/// A submit, or a step of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "plain data of variants")]
+pub struct SubmitPhase {
+    /// Which.
+    pub work: OrchestratorWork,
+    /// When it began.
+    pub start: DeviceTime,
+    /// When it ended.
+    pub end: DeviceTime,
+    /// The submit, counted from 0.
+    pub submit: u32,
+    /// Its task.
+    pub task: TaskId,
+}
+
+/// Collects when each task ran where.
+#[derive(Debug)]
+pub struct Swimlane {
+    level: u32,
+    has_fanout: bool,
+    submit_records: SubmitRecords,
+    tasks: Mutex<Tasks>,
+    submits: Mutex<Log<SubmitPhase>>,
+}
+
+/// Memory of the swimlanes of earlier runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spare {
+    tasks: Arc<Pieces<TaskRun>>,
+    submits: Arc<Pieces<SubmitPhase>>,
+}
+
+#[derive(Debug)]
+struct Tasks {
+    runs: Log<TaskRun>,
+    /// Of chips that record it, by run: how many tasks wait; and then all of them.
+    fanout_counts: Log<usize>,
+    fanouts: Log<TaskId>,
+}
+
+impl Swimlane {
+    pub(super) fn new(level: u32, chip: &Diagnostics, spare: &Spare) -> Self {
+        let tasks = Tasks {
+            runs: Log::new(Arc::clone(&spare.tasks)),
+            fanout_counts: Log::default(),
+            fanouts: Log::default(),
+        };
+        Self {
+            level,
+            has_fanout: chip.has_fanout && level >= 2,
+            submit_records: chip.submits,
+            tasks: Mutex::new(tasks),
+            submits: Mutex::new(Log::new(Arc::clone(&spare.submits))),
+        }
+    }
+
+    /// Whether [`task`](Self::task) is to be told which tasks wait for it.
+    pub fn has_fanout(&self) -> bool {
+        self.has_fanout
+    }
+
+    /// What is to be recorded of submits, if anything is.
+    pub fn submit_records(&self) -> Option<SubmitRecords> {
+        (self.level >= 4).then_some(self.submit_records)
+    }
+
+    /// Keeps a run of a kernel, with the tasks that wait for it.
+    pub fn task(&self, run: TaskRun, fanout: &[TaskId]) {
+        let mut tasks = lock(&self.tasks);
+        let kept = tasks.runs.push(run);
+        if self.has_fanout && kept {
+            let named = fanout.iter().take(FANOUT_LIMIT);
+            let count = named.map(|&task| tasks.fanouts.push(task)).filter(|kept| *kept).count();
+            tasks.fanout_counts.push(count);
+        }
+    }
+
+    /// Keeps a submit or a step of one.
+    pub fn submit(&self, phase: SubmitPhase) {
+        lock(&self.submits).push(phase);
+    }
+
+    pub(super) fn recorded(&self) -> Recorded {
+        let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
+        let lost = [tasks.runs.lost(), tasks.fanouts.lost(), tasks.fanout_counts.lost(), submits.lost()];
+        Recorded { records: (tasks.runs.len() + submits.len()) as u64, lost: lost.iter().sum() }
+    }
+
+    /// The file; `None` without tasks.
+    pub(super) fn file(
+        &self,
+        limits: &Limits,
+        topology: Topology,
+        threads: u32,
+        roles: &Roles,
+    ) -> Option<run_records::Swimlane> {
+        let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
+        if tasks.runs.len() == 0 {
+            return None;
+        }
+        let begin = tasks.runs.iter().map(|run| run.dispatch.min(run.start));
+        let begin = begin.chain(submits.iter().map(|phase| phase.start)).min().unwrap_or_default();
+        let clock = Clock { limits, begin: limits.ticks(begin) };
+        let mut records: Vec<TaskRecord> =
+            tasks.runs.iter().map(|run| self.record(run, topology, &clock)).collect();
+        if self.has_fanout {
+            let mut named = tasks.fanouts.iter().map(|task| task.0);
+            for (record, &count) in records.iter_mut().zip(tasks.fanout_counts.iter()) {
+                let fanout: Vec<u64> = named.by_ref().take(count).collect();
+                record.fanout_count = u32::try_from(fanout.len()).ok();
+                record.fanout = Some(fanout);
+            }
+        }
+        records.sort_by_key(|record| record.task_id);
+        let slots = limits.max_aicpu_threads as usize;
+        let orchestrator = roles.orchestrator.filter(|_| self.level >= 3);
+        Some(run_records::Swimlane {
+            level: self.level,
+            tasks: records,
+            scheduler: (self.level >= 3).then(|| {
+                let mut lanes = vec![Vec::new(); slots];
+                if roles.orchestrator.is_some() {
+                    scheduler_phases(&tasks.runs, topology, roles, &clock, &mut lanes);
+                }
+                lanes
+            }),
+            orchestrator: orchestrator.filter(|_| submits.len() > 0).map(|thread| {
+                let mut lanes = vec![Vec::new(); slots];
+                if let Some(lane) = lanes.get_mut(thread as usize) {
+                    *lane = submits.iter().map(|phase| orchestrator_phase(phase, &clock)).collect();
+                }
+                lanes
+            }),
+            core_to_thread: orchestrator.map(|_| {
+                let cores = (0..topology.cores()).map(CoreId);
+                let thread = |core| i32::try_from(roles.thread_of(topology, core)).unwrap_or(-1);
+                cores.map(|core| if threads == 0 { -1 } else { thread(core) }).collect()
+            }),
+        })
+    }
+
+    fn record(&self, run: &TaskRun, topology: Topology, clock: &Clock<'_>) -> TaskRecord {
+        let core = (run.core.0, topology.core_type(run.core));
+        let mut record =
+            TaskRecord::new(run.task.0, run.func_id, core, clock.micros(run.start), clock.micros(run.end));
+        if self.level >= 2 {
+            record.dispatch = clock.micros(run.dispatch);
+            record.finish = clock.micros(run.finish);
+        }
+        record
+    }
+}
+
+/// Times in the file: whole ticks of the chip's counter since the first.
+struct Clock<'a> {
+    limits: &'a Limits,
+    /// In ticks.
+    begin: u64,
+}
+
+impl Clock<'_> {
+    fn micros(&self, time: DeviceTime) -> Micros {
+        let ticks = self.limits.ticks(time).saturating_sub(self.begin);
+        let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.limits.clock_hz.max(1));
+        Micros::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+    }
+}
+
+fn orchestrator_phase(phase: &SubmitPhase, clock: &Clock<'_>) -> OrchestratorPhase {
+    OrchestratorPhase {
+        phase: phase.work,
+        start: clock.micros(phase.start),
+        end: clock.micros(phase.end),
+        submit_idx: phase.submit,
+        task_id: phase.task.0,
+    }
+}
+
+/// What each scheduler did: its passes are the points of device time at which kernels of its cores ended or were
+/// started.
+fn scheduler_phases(
+    runs: &Log<TaskRun>,
+    topology: Topology,
+    roles: &Roles,
+    clock: &Clock<'_>,
+    lanes: &mut [Vec<SchedulerPhase>],
+) {
+    let mut events: Vec<Vec<(DeviceTime, SchedulerWork)>> = vec![Vec::new(); lanes.len()];
+    for run in runs.iter() {
+        if let Some(events) = events.get_mut(roles.thread_of(topology, run.core) as usize) {
+            events.push((run.dispatch, SchedulerWork::Dispatch));
+            events.push((run.finish, SchedulerWork::Complete));
+        }
+    }
+    for (lane, mut events) in lanes.iter_mut().zip(events) {
+        events.sort_unstable_by_key(|(time, _)| *time);
+        let mut events = &events[..];
+        // The tools that read it take the number of the last pass for the number of passes.
+        for pass in 1.. {
+            let Some(&(begin, _)) = events.first() else { break };
+            let len = events.partition_point(|(time, _)| time.0 < begin.0.saturating_add(PASS_NANOS));
+            let (now, later) = events.split_at(len);
+            push_pass(lane, pass, clock.micros(begin), now);
+            events = later;
+        }
+    }
+}
+
+fn push_pass(
+    lane: &mut Vec<SchedulerPhase>,
+    pass: u32,
+    begin: Micros,
+    events: &[(DeviceTime, SchedulerWork)],
+) {
+    #[allow(clippy::cast_possible_wrap, reason = "a small constant")]
+    let half = Micros::from_nanos(PASS_NANOS as i64 / 2);
+    for (work, start) in [(SchedulerWork::Complete, begin), (SchedulerWork::Dispatch, begin + half)] {
+        let tasks = events.iter().filter(|(_, event)| *event == work).count() as u64;
+        if tasks > 0 {
+            let is_dispatch = work == SchedulerWork::Dispatch;
+            lane.push(SchedulerPhase {
+                start,
+                end: start + half,
+                phase: work,
+                loop_iter: pass,
+                tasks_processed: tasks,
+                pop_hit: is_dispatch.then(|| u32::try_from(tasks).unwrap_or(u32::MAX)),
+                pop_miss: is_dispatch.then_some(0),
+            });
+        }
+    }
+}
+
+/// The kind of a core and the thread that schedules it.
+pub(super) fn place(topology: Topology, roles: &Roles, core: CoreId) -> (CoreType, u32) {
+    (topology.core_type(core), roles.thread_of(topology, core))
+}
