@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytemuck::Zeroable as _;
 use hal_sys::{AddrKind, Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
+use task_interface::records::RecordMemory;
 
+use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -37,6 +39,14 @@ impl OnboardChip for Chip {
         let present = hal.core_bitmap(device)?;
         let (base, _) = map_patiently(hal, kind, device)?;
         Ok(table(base, present))
+    }
+
+    fn records(&self) -> &'static RecordMemory {
+        &RECORDS
+    }
+
+    fn maps_records(&self) -> bool {
+        true
     }
 
     fn ffts_base(&self, hal: &Hal) -> Result<u64, HalError> {

@@ -3,7 +3,9 @@
 use bytemuck::Zeroable as _;
 use hal_sys::{Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
+use task_interface::records::RecordMemory;
 
+use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -34,6 +36,14 @@ impl OnboardChip for Chip {
     }
 
     /// There is no such unit.
+    fn records(&self) -> &'static RecordMemory {
+        &RECORDS
+    }
+
+    fn maps_records(&self) -> bool {
+        false
+    }
+
     fn ffts_base(&self, _hal: &Hal) -> Result<u64, HalError> {
         Ok(0)
     }

@@ -1,5 +1,6 @@
 use device_runner::Arch;
 use hal_sys::{Group, Hal, HalError};
+use task_interface::records::RecordMemory;
 
 /// What differs between the chips on hardware.
 ///
@@ -17,6 +18,12 @@ pub trait OnboardChip: Arch {
     /// # Errors
     /// The driver's. On a device without any core, that of the call that says so.
     fn register_table(&self, hal: &Hal, device: u32, bank: RegisterBank) -> Result<Vec<u64>, HalError>;
+
+    /// Where device programs leave what they record.
+    fn records(&self) -> &'static RecordMemory;
+
+    /// Whether the host sees that memory as it is (`halHostRegister`), and not in copies only.
+    fn maps_records(&self) -> bool;
 
     /// The base that AICore programs hand to the FFTS unit; 0 on a chip that has none.
     ///

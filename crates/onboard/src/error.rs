@@ -60,6 +60,12 @@ pub enum OnboardError {
         /// Size of the image.
         bytes: usize,
     },
+    /// The memory of a collector is not as its layout says, which is a mistake in the chip's; please report it.
+    #[error("{reason}; please report it")]
+    Records {
+        /// What is wrong.
+        reason: String,
+    },
     /// A run did not end well on one of its streams.
     #[error("the {stream} part of the run on {block_dim} cluster(s) failed within {limit:.1?}: {source}")]
     Run {

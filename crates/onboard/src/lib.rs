@@ -27,6 +27,7 @@ mod aicpu;
 mod attachment;
 mod bootstrap;
 mod chip;
+mod collect;
 mod device;
 mod error;
 mod holdings;
