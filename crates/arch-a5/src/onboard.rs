@@ -20,7 +20,9 @@ impl OnboardChip for Chip {
             regs: launch.registers,
             log_level: launch.log_level,
             log_info_v: launch.log_verbosity,
-            enable_profiling_flag: launch.collectors,
+            enable_profiling_flag: launch.records.flags,
+            l2_perf_data_base: launch.records.swimlane,
+            aicore_l2_perf_ring_addrs: launch.records.core_times,
             device_wall_data_base: launch.wall,
             device_id: launch.device_id,
             ..KernelArgs::zeroed()
@@ -35,7 +37,6 @@ impl OnboardChip for Chip {
         Ok(table(&bases?))
     }
 
-    /// There is no such unit.
     fn records(&self) -> &'static RecordMemory {
         &RECORDS
     }
@@ -44,6 +45,7 @@ impl OnboardChip for Chip {
         false
     }
 
+    /// There is no such unit.
     fn ffts_base(&self, _hal: &Hal) -> Result<u64, HalError> {
         Ok(0)
     }
@@ -94,7 +96,9 @@ mod tests {
         launch.registers = 3;
         launch.log_level = 5;
         launch.log_verbosity = 6;
-        launch.collectors = 7;
+        launch.records.flags = 7;
+        launch.records.swimlane = 10;
+        launch.records.core_times = 11;
         launch.wall = 8;
         launch.device_id = 9;
         let bytes = crate::CHIP.kernel_args(&launch);
@@ -104,10 +108,13 @@ mod tests {
             [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id],
             [5, 6, 7, 9]
         );
-        assert_eq!(args.device_wall_data_base, 8);
+        assert_eq!(
+            [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs],
+            [8, 10, 11]
+        );
         [args.device_args, args.runtime_args, args.regs] = [0; 3];
         [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id] = [0; 4];
-        args.device_wall_data_base = 0;
+        [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs] = [0; 3];
         assert_eq!(args, KernelArgs::zeroed(), "the rest is zero");
     }
 }

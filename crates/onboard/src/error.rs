@@ -60,6 +60,14 @@ pub enum OnboardError {
         /// Size of the image.
         bytes: usize,
     },
+    /// A thread could not be started.
+    #[error(
+        "the thread that takes records over cannot be started: {source}; end other threads or raise limits"
+    )]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
     /// The memory of a collector is not as its layout says, which is a mistake in the chip's; please report it.
     #[error("{reason}; please report it")]
     Records {

@@ -41,7 +41,7 @@ mod run;
 mod session;
 mod sync;
 
-pub use chip::{LaunchArgs, OnboardChip, RegisterBank};
+pub use chip::{LaunchArgs, OnboardChip, RecordPlaces, RegisterBank};
 pub use device::OnboardDevice;
 pub use error::OnboardError;
 pub use load::load_hal;

@@ -95,6 +95,11 @@ impl Swimlane {
         }
     }
 
+    /// How much is recorded, 1 to 4.
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
     /// Whether [`task`](Self::task) is to be told which tasks wait for it.
     pub fn has_fanout(&self) -> bool {
         self.has_fanout

@@ -83,10 +83,6 @@ impl<S: Shared> Queues<S> {
         Self { shared, layout, groups, heads, units, spare, owners: HashMap::new(), told: false }
     }
 
-    pub(crate) fn shared(&mut self) -> &mut S {
-        &mut self.shared
-    }
-
     pub(crate) fn into_shared(self) -> S {
         self.shared
     }
