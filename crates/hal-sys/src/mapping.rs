@@ -6,14 +6,12 @@ use crate::hal::Hal;
 /// Memory of a device as this process sees it. The device writes there at any time, so it is never referred to, only
 /// loaded from and stored to, a word at a time.
 ///
-/// It ends with [`Hal::unmap_from_host`] only, before which its memory may not be freed, nor the device given back.
+/// It is there until [`Hal::host_unregister`], before which its memory may not be freed, nor the device given back, and
+/// after which this may not be used any more.
 #[derive(Debug)]
 pub struct HostMapping {
     /// Where it is in this process.
     host: usize,
-    /// Where it is on the device.
-    device_address: u64,
-    device: u32,
     bytes: usize,
 }
 
@@ -65,16 +63,8 @@ impl Hal {
     pub fn map_to_host(&self, address: u64, bytes: usize, device: u32) -> Result<HostMapping, HalError> {
         let host = self.host_register(address, bytes as u64, device)?;
         match usize::try_from(host) {
-            Ok(host) => Ok(HostMapping { host, device_address: address, device, bytes }),
+            Ok(host) => Ok(HostMapping { host, bytes }),
             Err(_) => Err(HalError::Empty { call: "halHostRegister" }),
         }
-    }
-
-    /// Takes a mapping back. After an error it is gone all the same, as far as this process may tell. *Attached*.
-    ///
-    /// # Errors
-    /// As [`host_unregister`](Self::host_unregister).
-    pub fn unmap_from_host(&self, mapping: HostMapping) -> Result<(), HalError> {
-        self.host_unregister(mapping.device_address, mapping.device)
     }
 }

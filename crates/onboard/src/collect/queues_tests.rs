@@ -22,6 +22,7 @@ const STATES: usize = 256;
 const BUFFER: BufferLayout =
     BufferLayout { bytes: 32, records: 0, record_bytes: RECORD, capacity: ROOM, count: 16 };
 
+#[allow(clippy::cast_possible_truncation, reason = "small constants")]
 const QUEUES: ReadyQueues = ReadyQueues {
     threads: THREADS as u32,
     capacity: CAPACITY as u32,
@@ -31,6 +32,7 @@ const QUEUES: ReadyQueues = ReadyQueues {
 };
 
 /// A state: slots, head, tail, current buffer, its number, total, dropped, mismatched.
+#[allow(clippy::cast_possible_truncation, reason = "small constants")]
 const UNIT: UnitLayout = UnitLayout {
     kind: 0,
     bytes: 64,

@@ -61,11 +61,11 @@ impl DeviceBlock {
     pub(crate) fn new(inner: &Arc<Inner>, content: Vec<u8>) -> Result<Self, OnboardError> {
         let address = inner.memory.upload(&content)?;
         let window = if inner.chip.maps_records() {
-            match inner.hal.map_to_host(address, content.len(), inner.id) {
+            match inner.memory.map(address, content.len()) {
                 Ok(mapping) => Window::Mapped(mapping),
                 Err(error) => {
                     inner.memory.free_or_log(address);
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         } else {
@@ -89,14 +89,11 @@ impl DeviceBlock {
     /// Gives everything back. What the device may still write to is kept until it is given back itself.
     pub(crate) fn release(self) {
         let Self { inner, window, allocations, .. } = self;
+        // Not to be looked at any more.
+        drop(window);
         if let Err(error) = inner.attach() {
             log::warn!("memory of a collector is kept until the device is given back: {error}");
             return;
-        }
-        if let Window::Mapped(mapping) = window
-            && let Err(error) = inner.hal.unmap_from_host(mapping)
-        {
-            log::warn!("memory of a collector stays mapped: {error}");
         }
         let park = inner.is_lost();
         for address in allocations {
