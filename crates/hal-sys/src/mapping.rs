@@ -68,3 +68,20 @@ impl Hal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_aligned_words_inside_are_there() {
+        let mut memory = [1u64, 2, 3];
+        let mapping = HostMapping { host: memory.as_mut_ptr().expose_provenance(), bytes: 20 };
+        assert_eq!((mapping.load_u64(8), mapping.load_u32(16)), (Some(2), Some(3)));
+        assert_eq!((mapping.load_u64(16), mapping.load_u32(20), mapping.load_u32(2)), (None, None, None));
+        assert_eq!((mapping.load_u64(usize::MAX), mapping.load_u64(4)), (None, None));
+        assert_eq!((mapping.store_u32(4, 9), mapping.store_u64(8, 7)), (Some(()), Some(())));
+        assert_eq!((mapping.store_u32(18, 9), mapping.store_u64(16, 7)), (None, None));
+        assert_eq!((mapping.load_u64(0), mapping.load_u64(8)), (Some(1 | 9 << 32), Some(7)));
+    }
+}

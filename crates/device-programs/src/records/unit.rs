@@ -194,3 +194,44 @@ impl Unit {
 }
 
 const ENTRY: u64 = size_of::<ReadyEntry>() as u64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_that_does_not_come_has_no_room_for_is_counted() {
+        let pmu = &arch_a2a3::records::RECORDS.pmu;
+        let (queues, layout) = (&pmu.queues, &pmu.rows);
+        let bytes = queues.header_bytes + layout.bytes;
+        let mut block = vec![0u64; bytes / 8 + 8];
+        let mut buffer = vec![0u64; layout.buffer.bytes / 8];
+        let header = block.as_mut_ptr().expose_provenance() as u64;
+        let state = header + queues.header_bytes as u64;
+        let free = buffer.as_mut_ptr().expose_provenance() as u64;
+        // SAFETY: the memory above is as the layouts say, and outlives the unit; there is nobody else.
+        let (memory, word) = unsafe {
+            store_u64(state + layout.free_slots as u64, free);
+            let word = |offset: usize| Word::at(state + offset as u64);
+            word(layout.free_tail).store(1);
+            (DeviceMemory::new(), word)
+        };
+        // SAFETY: likewise.
+        let mut unit = unsafe { Unit::open(memory, (header, queues), (state, layout), 3) };
+        let record = vec![7; layout.buffer.record_bytes];
+        let capacity = u32::try_from(layout.buffer.capacity).unwrap();
+        (0..2 * capacity + 5).for_each(|_| unit.push(1, &record));
+        unit.flush(1);
+        // SAFETY: likewise.
+        let counted = |offset: usize| unsafe { word(offset) }.load();
+        assert_eq!(counted(layout.total.unwrap()), 2 * capacity + 5);
+        assert_eq!(counted(layout.dropped), 2 * capacity);
+        // SAFETY: likewise.
+        let (filled, entry, current) = unsafe {
+            let entry = header + u64::from(queues.capacity) * ENTRY;
+            let filled = Word::at(free + layout.buffer.count as u64).load();
+            (filled, memory.read::<ReadyEntry>(entry).unwrap(), load_u64(state + layout.current as u64))
+        };
+        assert_eq!((filled, entry.unit, entry.buffer_ptr, current), (5, 3, free, 0));
+    }
+}
