@@ -222,8 +222,7 @@ mod tests {
         let capacity = u32::try_from(layout.buffer.capacity).unwrap();
         (0..2 * capacity + 5).for_each(|_| unit.push(1, &record));
         unit.flush(1);
-        // SAFETY: likewise.
-        let counted = |offset: usize| unsafe { word(offset) }.load();
+        let counted = |offset: usize| word(offset).load();
         assert_eq!(counted(layout.total.unwrap()), 2 * capacity + 5);
         assert_eq!(counted(layout.dropped), 2 * capacity);
         // SAFETY: likewise.
