@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytemuck::Zeroable as _;
 use hal_sys::{AddrKind, Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
+use task_interface::records::RecordMemory;
 
+use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -21,7 +23,9 @@ impl OnboardChip for Chip {
             ffts_base_addr: launch.ffts_base,
             log_level: launch.log_level,
             log_info_v: launch.log_verbosity,
-            enable_profiling_flag: launch.collectors,
+            enable_profiling_flag: launch.records.flags,
+            l2_perf_data_base: launch.records.swimlane,
+            aicore_ring_addr: launch.records.core_times,
             device_wall_data_base: launch.wall,
             device_id: launch.device_id,
             ..KernelArgs::zeroed()
@@ -40,6 +44,14 @@ impl OnboardChip for Chip {
     }
 
     fn has_ranks(&self) -> bool {
+        true
+    }
+
+    fn records(&self) -> &'static RecordMemory {
+        &RECORDS
+    }
+
+    fn maps_records(&self) -> bool {
         true
     }
 
@@ -115,7 +127,9 @@ mod tests {
         launch.ffts_base = 4;
         launch.log_level = 5;
         launch.log_verbosity = 6;
-        launch.collectors = 7;
+        launch.records.flags = 7;
+        launch.records.swimlane = 10;
+        launch.records.core_times = 11;
         launch.wall = 8;
         launch.device_id = 9;
         let bytes = crate::CHIP.kernel_args(&launch);
@@ -125,10 +139,10 @@ mod tests {
             [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id],
             [5, 6, 7, 9]
         );
-        assert_eq!(args.device_wall_data_base, 8);
+        assert_eq!([args.device_wall_data_base, args.l2_perf_data_base, args.aicore_ring_addr], [8, 10, 11]);
         [args.device_args, args.runtime_args, args.regs, args.ffts_base_addr] = [0; 4];
         [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id] = [0; 4];
-        args.device_wall_data_base = 0;
+        [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_ring_addr] = [0; 3];
         assert_eq!(args, KernelArgs::zeroed(), "the rest is zero");
     }
 }

@@ -13,6 +13,7 @@ mod kernel_args;
 mod limits;
 #[cfg(feature = "onboard")]
 mod onboard;
+pub mod records;
 mod registers;
 mod sim_programs;
 

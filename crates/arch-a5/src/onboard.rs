@@ -3,7 +3,9 @@
 use bytemuck::Zeroable as _;
 use hal_sys::{Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
+use task_interface::records::RecordMemory;
 
+use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -18,7 +20,9 @@ impl OnboardChip for Chip {
             regs: launch.registers,
             log_level: launch.log_level,
             log_info_v: launch.log_verbosity,
-            enable_profiling_flag: launch.collectors,
+            enable_profiling_flag: launch.records.flags,
+            l2_perf_data_base: launch.records.swimlane,
+            aicore_l2_perf_ring_addrs: launch.records.core_times,
             device_wall_data_base: launch.wall,
             device_id: launch.device_id,
             ..KernelArgs::zeroed()
@@ -31,6 +35,14 @@ impl OnboardChip for Chip {
         let bases: Result<Vec<u64>, _> =
             (0..CLUSTERS).map(|cluster| hal.map_core(device, cluster).map(|(base, _)| base)).collect();
         Ok(table(&bases?))
+    }
+
+    fn records(&self) -> &'static RecordMemory {
+        &RECORDS
+    }
+
+    fn maps_records(&self) -> bool {
+        false
     }
 
     /// There is no such unit.
@@ -88,7 +100,9 @@ mod tests {
         launch.registers = 3;
         launch.log_level = 5;
         launch.log_verbosity = 6;
-        launch.collectors = 7;
+        launch.records.flags = 7;
+        launch.records.swimlane = 10;
+        launch.records.core_times = 11;
         launch.wall = 8;
         launch.device_id = 9;
         let bytes = crate::CHIP.kernel_args(&launch);
@@ -98,10 +112,13 @@ mod tests {
             [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id],
             [5, 6, 7, 9]
         );
-        assert_eq!(args.device_wall_data_base, 8);
+        assert_eq!(
+            [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs],
+            [8, 10, 11]
+        );
         [args.device_args, args.runtime_args, args.regs] = [0; 3];
         [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id] = [0; 4];
-        args.device_wall_data_base = 0;
+        [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs] = [0; 3];
         assert_eq!(args, KernelArgs::zeroed(), "the rest is zero");
     }
 }

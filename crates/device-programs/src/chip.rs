@@ -1,14 +1,17 @@
 use device_runner::{Arch, CoreId, DeviceError, Topology};
 use log::LevelFilter;
 use task_interface::Handshake;
+use task_interface::records::{RecordMemory, flags};
 
 use crate::memory::DeviceMemory;
+use crate::records::RecordPlaces;
 use crate::word::{Word, load_u64};
 
 /// A chip as device programs need to know it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chip {
     pub(crate) arch: &'static dyn Arch,
+    pub(crate) records: &'static RecordMemory,
     kernel_args: fn(DeviceMemory, u64) -> Result<LaunchArgs, DeviceError>,
 }
 
@@ -23,6 +26,8 @@ pub(crate) struct LaunchArgs {
     pub(crate) device_wall: u64,
     /// Severity from which messages count.
     pub(crate) log_level: LevelFilter,
+    /// Where records go, of those that are switched on.
+    pub(crate) places: RecordPlaces,
 }
 
 /// Severity as in `KernelArgs`.
@@ -37,21 +42,35 @@ fn severity(log_level: u32) -> LevelFilter {
 }
 
 macro_rules! kernel_args_of {
-    ($arch:ident) => {
+    ($arch:ident, core times $core_times:ident) => {
         |memory, address| {
             let args: $arch::KernelArgs = memory.read(address)?;
+            // What an earlier launch has left in a place that is switched off is not this launch's.
+            let on = |flag: u32, place: u64| if args.enable_profiling_flag & flag == 0 { 0 } else { place };
             Ok(LaunchArgs {
                 runtime: args.runtime_args,
                 registers: args.regs,
                 device_wall: args.device_wall_data_base,
                 log_level: severity(args.log_level),
+                places: RecordPlaces {
+                    swimlane: on(flags::SWIMLANE, args.l2_perf_data_base),
+                    core_times: on(flags::SWIMLANE, args.$core_times),
+                },
             })
         }
     };
 }
 
-pub(crate) static A2A3: Chip = Chip { arch: &arch_a2a3::CHIP, kernel_args: kernel_args_of!(arch_a2a3) };
-pub(crate) static A5: Chip = Chip { arch: &arch_a5::CHIP, kernel_args: kernel_args_of!(arch_a5) };
+pub(crate) static A2A3: Chip = Chip {
+    arch: &arch_a2a3::CHIP,
+    records: &arch_a2a3::records::RECORDS,
+    kernel_args: kernel_args_of!(arch_a2a3, core times aicore_ring_addr),
+};
+pub(crate) static A5: Chip = Chip {
+    arch: &arch_a5::CHIP,
+    records: &arch_a5::records::RECORDS,
+    kernel_args: kernel_args_of!(arch_a5, core times aicore_l2_perf_ring_addrs),
+};
 
 /// How register offsets become addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

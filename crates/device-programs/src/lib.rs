@@ -33,6 +33,8 @@ mod memory;
 mod patience;
 #[cfg(any(feature = "aicpu", feature = "aicore"))]
 mod protocol;
+#[cfg(any(feature = "aicpu", feature = "aicore"))]
+mod records;
 #[cfg(all(test, feature = "aicpu", feature = "aicore"))]
 mod tests;
 #[cfg(any(feature = "aicpu", feature = "aicore"))]

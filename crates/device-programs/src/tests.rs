@@ -15,6 +15,7 @@ use crate::aicpu::{self, Aicpu, HostBuildGraph};
 use crate::chip::{self, Chip, RegisterMap};
 use crate::memory::DeviceMemory;
 use crate::protocol::{LEFT, NO_TASK};
+use crate::records::RecordPlaces;
 
 type Function = extern "C" fn(*mut i64);
 
@@ -102,7 +103,12 @@ impl Machine {
         let registers = self.table.as_ptr().expose_provenance() as u64;
         let core = Core {
             chip: self.chip,
-            launch: Launch { runtime: self.runtime(), registers, map: RegisterMap::Simulated },
+            launch: Launch {
+                runtime: self.runtime(),
+                registers,
+                map: RegisterMap::Simulated,
+                places: RecordPlaces::default(),
+            },
             identity: Identity { worker, core_type: self.topology.core_type(worker), physical: core },
             tasks: TaskSource::HostBuildGraph,
             entries: Entries::Functions,

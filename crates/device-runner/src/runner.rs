@@ -297,13 +297,10 @@ impl DeviceRunner {
     /// What the run is to record.
     fn request(&self, config: &CallConfig) -> Result<Option<Request>, RunnerError> {
         let request = Request::new(config, self.arch.diagnostics())?;
-        if request.is_some() && self.device.runs_images() {
-            return Err(RunnerError::Unavailable {
-                what: "a diagnostics collector",
-                reason: "device programs have none in this version; clear the enable_* fields of the call configuration",
-            });
+        if !self.device.runs_images() {
+            return Ok(request);
         }
-        Ok(request)
+        request.map(Request::by_device_programs).transpose()
     }
 
     fn resolve_block_dim(&self, requested: i32) -> Result<u32, RunnerError> {

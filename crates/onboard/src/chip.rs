@@ -1,5 +1,6 @@
 use device_runner::Arch;
 use hal_sys::{Group, Hal, HalError};
+use task_interface::records::RecordMemory;
 
 /// What differs between the chips on hardware.
 ///
@@ -22,6 +23,12 @@ pub trait OnboardChip: Arch {
     /// section 5.8).
     fn has_ranks(&self) -> bool;
 
+    /// Where device programs leave what they record.
+    fn records(&self) -> &'static RecordMemory;
+
+    /// Whether the host sees that memory as it is (`halHostRegister`), and not in copies only.
+    fn maps_records(&self) -> bool;
+
     /// The base that AICore programs hand to the FFTS unit; 0 on a chip that has none.
     ///
     /// # Errors
@@ -37,6 +44,18 @@ pub enum RegisterBank {
     Control,
     /// Those of the performance counters.
     Pmu,
+}
+
+/// Where the collectors of a launch are. Device addresses; 0 for those that are off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordPlaces {
+    /// Collectors that are on, a bit each (`spec/device-abi.md`, section 1.1).
+    pub flags: u32,
+    /// The swimlane's memory.
+    pub swimlane: u64,
+    /// By core: where it tells when its kernels ran.
+    pub core_times: u64,
 }
 
 /// What a launch says in its `KernelArgs`, by whatever place a chip has for it. Addresses are device addresses.
@@ -55,8 +74,8 @@ pub struct LaunchArgs {
     pub log_level: u32,
     /// Verbosity of its info lines, 0 to 9.
     pub log_verbosity: u32,
-    /// Collectors that are on, a bit each (`spec/device-abi.md`, section 1.1).
-    pub collectors: u32,
+    /// Where what it records goes.
+    pub records: RecordPlaces,
     /// A `u64` that receives the run time in nanoseconds.
     pub wall: u64,
     /// The device id, for file names.

@@ -87,6 +87,20 @@ pub enum OnboardError {
     /// The stream that barriers go through has failed before.
     #[error("an earlier barrier has failed on the device; destroy the communicator and join again")]
     BarrierBroken,
+    /// A thread could not be started.
+    #[error(
+        "the thread that takes records over cannot be started: {source}; end other threads or raise limits"
+    )]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The memory of a collector is not as its layout says, which is a mistake in the chip's; please report it.
+    #[error("{reason}; please report it")]
+    Records {
+        /// What is wrong.
+        reason: String,
+    },
     /// A run did not end well on one of its streams.
     #[error("the {stream} part of the run on {block_dim} cluster(s) failed within {limit:.1?}: {source}")]
     Run {

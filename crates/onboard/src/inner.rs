@@ -49,7 +49,7 @@ impl Inner {
         let signed = i32::try_from(id)
             .map_err(|_| DeviceError::NoSuchDevice { id, available: format!("0 to {MAX_ID}") })?;
         let fingerprint = object_loader::elf::build_id_64(&options.programs.aicpu);
-        let memory = DeviceMemory::new(Arc::clone(&hal));
+        let memory = DeviceMemory::new(Arc::clone(&hal), id);
         let attachment = Attachment::new(signed);
         let (life, lost) = Default::default();
         Ok(Self { hal, chip, id, options, fingerprint, memory, attachment, life, lost })

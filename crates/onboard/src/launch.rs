@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use device_runner::{DeviceError, DeviceImage, Launch};
 
-use crate::chip::{LaunchArgs, RegisterBank};
+use crate::chip::{LaunchArgs, RecordPlaces, RegisterBank};
+use crate::collect::Collection;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::run::OnboardRun;
@@ -26,11 +27,15 @@ pub(crate) fn launch(inner: &Arc<Inner>, mut launch: Launch) -> Result<OnboardRu
     })?;
     let block_dim = launch.topology.block_dim();
     let mut parts = lock(&session.parts);
-    let ready = Ready::make(inner, &session, &mut parts, &image).map_err(|error| inner.fail(STEP, error))?;
+    let opened = Collection::open(inner, launch.recorder.take(), launch.topology);
+    let mut collection = opened.map_err(|error| inner.fail(STEP, error))?;
+    let ready = Ready::make(inner, &session, &mut parts, &image, collection.places())
+        .and_then(|ready| collection.start(inner).map(|()| ready))
+        .map_err(|error| inner.fail(STEP, error))?;
     ready.start(inner, &session, &parts, block_dim).map_err(|error| stop(inner, &session, error))?;
     let wall = ready.wall;
     drop(parts);
-    Ok(OnboardRun::new(Arc::clone(inner), turn, launch.program, block_dim, wall))
+    Ok(OnboardRun::new(Arc::clone(inner), turn, launch.program, collection, block_dim, wall))
 }
 
 /// A launch that failed on the way: whatever of it was started has to end before anything else.
@@ -60,6 +65,7 @@ impl Ready {
         session: &Session,
         parts: &mut LaunchParts,
         image: &DeviceImage,
+        records: &RecordPlaces,
     ) -> Result<Self, OnboardError> {
         let (hal, chip) = (&inner.hal, inner.chip);
         let registers = once(&mut parts.registers, || {
@@ -74,8 +80,7 @@ impl Ready {
             ffts_base: once(&mut parts.ffts_base, || Ok(chip.ffts_base(hal)?))?,
             log_level: inner.options.effective_log_level(),
             log_verbosity: inner.options.log_verbosity,
-            // There are none yet.
-            collectors: 0,
+            records: *records,
             wall: once(&mut parts.wall, || inner.memory.upload(&0u64.to_le_bytes()))?,
             device_id: inner.id,
         };

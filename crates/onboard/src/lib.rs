@@ -27,6 +27,7 @@ mod aicpu;
 mod attachment;
 mod bootstrap;
 mod chip;
+mod collect;
 mod comm;
 mod device;
 mod error;
@@ -42,7 +43,7 @@ mod run;
 mod session;
 mod sync;
 
-pub use chip::{LaunchArgs, OnboardChip, RegisterBank};
+pub use chip::{LaunchArgs, OnboardChip, RecordPlaces, RegisterBank};
 pub use device::OnboardDevice;
 pub use device_runner::Programs;
 pub use error::OnboardError;

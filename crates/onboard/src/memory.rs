@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use device_runner::{DevPtr, DeviceError};
-use hal_sys::{Fault, Hal, HalError};
+use hal_sys::{Fault, Hal, HalError, HostMapping};
 
 use crate::error::OnboardError;
 use crate::sync::lock;
@@ -11,6 +11,7 @@ use crate::sync::lock;
 #[derive(Debug)]
 pub(crate) struct DeviceMemory {
     hal: Arc<Hal>,
+    device: u32,
     table: Mutex<Table>,
 }
 
@@ -22,6 +23,8 @@ struct Table {
     parked: BTreeMap<u64, u64>,
     /// Likewise, windows of ranks, which are their communicator's.
     windows: BTreeMap<u64, u64>,
+    /// Of these, what the host sees as it is.
+    mapped: BTreeSet<u64>,
 }
 
 impl Table {
@@ -31,8 +34,24 @@ impl Table {
 }
 
 impl DeviceMemory {
-    pub(crate) fn new(hal: Arc<Hal>) -> Self {
-        Self { hal, table: Mutex::default() }
+    pub(crate) fn new(hal: Arc<Hal>, device: u32) -> Self {
+        Self { hal, device, table: Mutex::default() }
+    }
+
+    /// Lets the host see an allocation as it is, until it is freed.
+    pub(crate) fn map(&self, address: u64, bytes: usize) -> Result<HostMapping, OnboardError> {
+        let mut table = lock(&self.table);
+        let mapping = self.hal.map_to_host(address, bytes, self.device)?;
+        table.mapped.insert(address);
+        Ok(mapping)
+    }
+
+    fn free_unmapped(&self, mapped: &mut BTreeSet<u64>, address: u64) -> Result<(), HalError> {
+        if mapped.contains(&address) {
+            self.hal.host_unregister(address, self.device)?;
+            mapped.remove(&address);
+        }
+        self.hal.free(address)
     }
 
     /// Allocates; 0 bytes have an address of their own, too.
@@ -57,7 +76,7 @@ impl DeviceMemory {
         if park {
             table.parked.insert(address, bytes);
         } else {
-            self.hal.free(address)?;
+            self.free_unmapped(&mut table.mapped, address)?;
         }
         table.live.remove(&address);
         Ok(())
@@ -126,7 +145,7 @@ impl DeviceMemory {
         let table = &mut *guard;
         let mut result = Ok(());
         for part in [&mut table.live, &mut table.parked] {
-            part.retain(|&address, _| match self.hal.free(address) {
+            part.retain(|&address, _| match self.free_unmapped(&mut table.mapped, address) {
                 Ok(()) => false,
                 Err(error) => {
                     result = std::mem::replace(&mut result, Ok(())).and(Err(error));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use device_runner::{DeviceError, DeviceOutcome, DeviceProgram, DeviceRun};
 use hal_sys::HalError;
 
+use crate::collect::Collection;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::lane::is_timeout;
@@ -20,6 +21,8 @@ pub(crate) struct OnboardRun {
     started: Instant,
     /// The first error that a stream has reported.
     failure: Option<OnboardError>,
+    /// To be let go of when nothing of the launch runs any more.
+    collection: Option<Collection>,
     // Given back before the device may go.
     turn: Turn,
     inner: Arc<Inner>,
@@ -33,10 +36,12 @@ impl OnboardRun {
         inner: Arc<Inner>,
         turn: Turn,
         program: Box<dyn DeviceProgram>,
+        collection: Collection,
         block_dim: u32,
         wall: u64,
     ) -> Self {
-        Self { program: Some(program), block_dim, wall, started: Instant::now(), failure: None, turn, inner }
+        let (program, collection) = (Some(program), Some(collection));
+        Self { program, block_dim, wall, started: Instant::now(), failure: None, collection, turn, inner }
     }
 
     fn keep(&mut self, stream: &'static str, limit: Duration, source: HalError) {
@@ -94,6 +99,9 @@ impl DeviceRun for OnboardRun {
         self.drain()?;
         let device_wall_ns =
             self.wall_ns().map_err(|error| self.inner.fail("reading the run time", error))?;
+        if let Some(collection) = self.collection.take() {
+            collection.finish().map_err(|error| self.inner.fail("taking records over", error))?;
+        }
         // Only a drop leaves none.
         let program = program.ok_or(DeviceError::Cancelled)?;
         Ok(DeviceOutcome { device_wall_ns, program })

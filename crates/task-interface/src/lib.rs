@@ -3,7 +3,7 @@
 //! **Owns:** the byte layouts shared by clients, the host runtime, orchestration libraries and kernels — tensors,
 //! task arguments and their blob form, the call configuration, callable images, the function tables of the
 //! `host_build_graph` runtime, and (in [`trb`]) everything that orchestrations and kernels of the
-//! `tensormap_and_ringbuffer` runtime see — plus the checks that turn foreign bytes into typed values. The contract is
+//! `tensormap_and_ringbuffer` runtime see, what device programs record for the host (in [`records`]) — plus the checks that turn foreign bytes into typed values. The contract is
 //! `spec/public-abi.md`, sections A.3, B, C, D, E.2, E.3, E.7 and F; the measured layouts are in
 //! `spec/public-layouts.json` and are compared with these types by `tests/layouts.rs`.
 //!
@@ -33,6 +33,7 @@ mod handshake;
 mod hash;
 mod hbg;
 mod limits;
+pub mod records;
 mod run_timing;
 mod task_args;
 mod tensor;

@@ -79,6 +79,13 @@ impl Place {
         if has_programs { builder.programs(programs(platform, runtime)) } else { builder }
     }
 
+    /// The stand-in's device, if there is one.
+    #[cfg(feature = "onboard")]
+    #[allow(dead_code, reason = "not every suite looks at it")]
+    pub(crate) fn lease(&self) -> Option<&soft_cann::DeviceLease> {
+        self.hardware.as_ref().map(|hardware| &hardware.lease)
+    }
+
     pub(crate) fn worker(&self) -> ChipWorker {
         self.builder().build().unwrap()
     }

@@ -16,6 +16,7 @@ use crate::chip::{Chip, HandshakeWords, RegisterMap, Registers};
 use crate::memory::DeviceMemory;
 use crate::patience::Patience;
 use crate::protocol::{EXIT, IDLE, LEFT, NO_TASK, ended, received};
+use crate::records::{CoreTimes, RecordPlaces};
 
 /// Who a core is.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Launch {
     pub(crate) runtime: u64,
     pub(crate) registers: u64,
     pub(crate) map: RegisterMap,
+    pub(crate) places: RecordPlaces,
 }
 
 /// How long a core waits. It is the AICPU program that ends a launch; these only keep a core from waiting for ever for
@@ -149,6 +151,7 @@ impl Core<'_> {
     ) -> Result<(), CoreError> {
         let core = self.identity.worker;
         let mut last = NO_TASK;
+        let mut times = None;
         let mut patience = Patience::new(self.budgets.task);
         loop {
             let token = registers.data_main_base.load();
@@ -165,12 +168,20 @@ impl Core<'_> {
                 continue;
             }
             registers.cond.store(received(token));
+            // SAFETY: as the caller promises. By now the AICPU program has made everything ready.
+            let times = times.get_or_insert_with(|| unsafe {
+                CoreTimes::open(self.chip, memory, &self.launch.places, core)
+            });
+            let start = times.as_ref().map_or(0, CoreTimes::now);
             // SAFETY: as the caller promises.
             unsafe { self.run_task(memory, handshake, token) }.map_err(|reason| CoreError::Kernel {
                 core,
                 token,
                 reason,
             })?;
+            if let Some(times) = times {
+                times.tell(token, start);
+            }
             last = token;
             registers.cond.store(ended(token));
             patience.renew();

@@ -17,6 +17,7 @@ use session::Session;
 use crate::chip::{Chip, ImageHead, LaunchArgs, RegisterMap};
 use crate::memory::DeviceMemory;
 use crate::patience::Patience;
+use crate::records::{CoreRecords, RecordPlaces};
 use crate::word::store_u64;
 
 /// How long the program waits for what should happen at once. These are bounds for what has gone wrong, not
@@ -116,7 +117,13 @@ impl Aicpu {
         }
         // SAFETY: as the caller promises.
         let memory = unsafe { DeviceMemory::new() };
-        let run = self.find(LaunchArgs { runtime, registers, device_wall: 0, log_level: log::max_level() });
+        let run = self.find(LaunchArgs {
+            runtime,
+            registers,
+            device_wall: 0,
+            log_level: log::max_level(),
+            places: RecordPlaces::default(),
+        });
         // SAFETY: as the caller promises.
         unsafe { self.take_part(&run, memory, RegisterMap::Simulated, None) }
     }
@@ -213,6 +220,8 @@ impl Aicpu {
         head: ImageHead,
     ) -> Option<Session> {
         // SAFETY: as the caller promises.
+        let records = unsafe { CoreRecords::open(self.chip, memory, &run.args.places, head.topology) };
+        // SAFETY: as the caller promises.
         let program = unsafe { self.runtime.open(memory, self.chip, &head) };
         // Without a program too: cores that have come must be told to leave.
         let payloads = |core| program.as_ref().map_or(0, |program| program.payloads(core));
@@ -222,7 +231,7 @@ impl Aicpu {
             unsafe { start::shake_hands(self.chip, registers, &head, payloads, &self.budgets) };
         let reason = match (program, failure) {
             (Ok(program), None) => {
-                return Some(Session::new(head, links, program, run.started, self.budgets));
+                return Some(Session::new(head, links, (program, records), run.started, self.budgets));
             }
             (Ok(mut program), Some(reason)) => {
                 program.fail(0, &reason);

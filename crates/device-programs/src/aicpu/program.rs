@@ -38,6 +38,11 @@ pub(crate) trait Program: Send {
     /// Makes ready what the core will read, and the token that tells it to; `None` when there is no token for it.
     fn token(&mut self, dispatch: &Dispatch) -> Option<u32>;
 
+    /// What the client calls the kernel of a dispatch.
+    fn func_id(&self, kernel: u32) -> u32 {
+        kernel
+    }
+
     /// The run fails for what AICPU thread `thread` has met.
     fn fail(&mut self, _thread: u32, _reason: &str) {}
 
@@ -130,6 +135,10 @@ impl Program for Rings {
         let token = self.tokens.get_mut(dispatch.core.0 as usize)?;
         *token = token_after(*token);
         Some(*token)
+    }
+
+    fn func_id(&self, kernel: u32) -> u32 {
+        self.launch.func_id(kernel)
     }
 
     fn fail(&mut self, thread: u32, reason: &str) {

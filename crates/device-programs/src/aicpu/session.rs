@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, Topology};
+use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, TaskId, Topology};
 
 use super::program::{Closed, Program};
 use super::start::Links;
@@ -12,6 +12,7 @@ use super::{Budgets, FAILED};
 use crate::chip::ImageHead;
 use crate::patience::Patience;
 use crate::protocol::{LEFT, ended};
+use crate::records::{CoreRecords, Finished};
 
 /// A run whose cores are ready: its threads deal tasks to them until all is done.
 pub(super) struct Session {
@@ -35,6 +36,7 @@ pub(super) struct Session {
 struct State {
     program: Box<dyn Program>,
     table: CoreTable,
+    records: Option<CoreRecords>,
     /// Grows whenever anything happens.
     activity: u64,
     failed: bool,
@@ -49,7 +51,7 @@ impl Session {
     pub(super) fn new(
         head: ImageHead,
         links: Links,
-        mut program: Box<dyn Program>,
+        (mut program, records): (Box<dyn Program>, Option<CoreRecords>),
         started: Instant,
         budgets: Budgets,
     ) -> Self {
@@ -67,6 +69,7 @@ impl Session {
             state: Mutex::new(State {
                 program,
                 table: CoreTable::new(head.topology),
+                records,
                 activity: 0,
                 failed: false,
                 threads: head.aicpu_threads,
@@ -146,7 +149,7 @@ impl Session {
         let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(own, core)).collect();
         let mut state = self.lock();
         for core in finished {
-            self.complete(&mut state, core);
+            self.complete(&mut state, own.thread, core);
         }
         self.poll_memory(&mut state);
         self.dispatch(own, &mut state);
@@ -178,10 +181,11 @@ impl Session {
         cond == ended(token)
     }
 
-    fn complete(&self, state: &mut State, core: CoreId) {
+    fn complete(&self, state: &mut State, thread: u32, core: CoreId) {
         let at = self.now();
         self.tokens[core.0 as usize].store(NO_TOKEN, Ordering::Release);
         if let Some(task) = state.table.release(core, at) {
+            state.record(thread, task, core);
             state.program.machine().complete(task, core, at);
             state.activity += 1;
             self.progress.fetch_add(1, Ordering::AcqRel);
@@ -208,6 +212,9 @@ impl Session {
             return Err(format!("{task} is for {core}, which is not idle"));
         }
         self.tokens[core.0 as usize].store(token, Ordering::Release);
+        if let Some(records) = &mut state.records {
+            records.dispatched(core, token, state.program.func_id(dispatch.kernel));
+        }
         registers.data_main_base.store(token);
         Ok(())
     }
@@ -250,8 +257,23 @@ impl Session {
         if state.threads > 0 {
             return rc;
         }
+        if let Some(records) = &mut state.records {
+            records.flush(own.thread);
+        }
         let program = std::mem::replace(&mut state.program, Box::new(Closed::new()));
         program.close(rc)
+    }
+}
+
+impl State {
+    /// A core has run a task, of which its program is not told yet.
+    fn record(&mut self, thread: u32, task: TaskId, core: CoreId) {
+        let Some(records) = &mut self.records else { return };
+        let mut fanout = Vec::new();
+        if records.wants_fanout() {
+            self.program.machine().fanout(task, &mut |waiting| fanout.push(waiting));
+        }
+        records.finished(&Finished { core, task, fanout: &fanout, thread });
     }
 }
 

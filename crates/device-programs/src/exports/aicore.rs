@@ -14,6 +14,7 @@ use super::{address, guarded};
 use crate::aicore::{Budgets, Core, CoreError, Entries, Identity, Launch, LaunchKernels};
 use crate::chip::RegisterMap;
 use crate::memory::DeviceMemory;
+use crate::records::RecordPlaces;
 
 /// What a chip has instructions for: which core the calling thread is. The device gives it to each program that it
 /// loads; fields that lie beyond `size` are not there.
@@ -97,7 +98,12 @@ unsafe fn run_kernel(kernel_args: u64, core_type: CoreType) -> Result<(), String
     let has_killed = functions.size as usize >= size_of::<CoreFunctions>();
     let killed = || has_killed && ask(functions.killed) != 0;
     let kernels = kernels_of(args.runtime);
-    let launch = Launch { runtime: args.runtime, registers: args.registers, map: RegisterMap::Chip };
+    let launch = Launch {
+        runtime: args.runtime,
+        registers: args.registers,
+        map: RegisterMap::Chip,
+        places: args.places,
+    };
     let entries = Entries::Images(&kernels);
     let core = Core {
         chip: CHIP,
@@ -183,7 +189,7 @@ unsafe fn run_simulated(
             set(value);
         }
     }
-    let launch = Launch { runtime, registers, map: RegisterMap::Simulated };
+    let launch = Launch { runtime, registers, map: RegisterMap::Simulated, places: RecordPlaces::default() };
     let core = Core {
         chip: CHIP,
         launch,

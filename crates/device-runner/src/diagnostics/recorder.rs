@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use run_records::{Deps, RecordsError};
@@ -25,6 +26,8 @@ pub struct Recorder {
     scopes: Option<ScopeStats>,
     dump: Option<TensorDump>,
     deps: Mutex<Option<Deps>>,
+    /// Records that were lost on their way here.
+    lost: AtomicU64,
 }
 
 /// Which AICPU threads do what.
@@ -88,6 +91,7 @@ impl Recorder {
             scopes: request.scope_stats.then(ScopeStats::default),
             dump: request.dump.then(|| TensorDump::new(&request.folder, Arc::clone(memory))),
             deps: Mutex::new(None),
+            lost: AtomicU64::new(0),
             request,
         })
     }
@@ -122,6 +126,14 @@ impl Recorder {
         *lock(&self.deps) = Some(deps);
     }
 
+    /// Records of a collector were lost on their way here; 0 of them is fine.
+    pub fn lose(&self, collector: &str, records: u64) {
+        if records > 0 {
+            log::warn!("{collector}: {records} record(s) of the run are lost");
+            self.lost.fetch_add(records, Ordering::Relaxed);
+        }
+    }
+
     /// A time in ticks of the chip's counter.
     pub fn ticks(&self, time: DeviceTime) -> u64 {
         self.arch.limits().ticks(time)
@@ -151,7 +163,11 @@ impl Recorder {
         let dump = self.dump.as_ref().map(TensorDump::recorded);
         let deps = lock(&self.deps).as_ref().map(|deps| deps.tasks.len() as u64);
         let deps = deps.map(|records| Recorded { records, lost: 0 });
-        [swimlane, pmu, scopes, dump, deps].into_iter().flatten().fold(Recorded::default(), |a, b| a + b)
+        let lost = Recorded { records: 0, lost: self.lost.load(Ordering::Relaxed) };
+        [swimlane, pmu, scopes, dump, deps, Some(lost)]
+            .into_iter()
+            .flatten()
+            .fold(Recorded::default(), |a, b| a + b)
     }
 
     /// Writes the files of a run that has ended well; each is whole, and each is tried.

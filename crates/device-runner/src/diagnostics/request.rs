@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use task_interface::{CallConfig, CallConfigError};
 
 use super::chip::{Diagnostics, PmuEvents};
+use crate::error::RunnerError;
 
 /// Chooses other counters than the call configuration does; it does not switch them on.
 const EVENT_TYPE_VARIABLE: &str = "SIMPLER_PMU_EVENT_TYPE";
@@ -40,6 +41,29 @@ impl Request {
             folder: config.output_prefix()?.into(),
         };
         Ok(Some(request).filter(Self::is_any))
+    }
+
+    /// What device programs can record of it: so far when tasks ran where.
+    ///
+    /// # Errors
+    /// [`RunnerError::Unavailable`] for the other collectors.
+    pub(crate) fn by_device_programs(mut self) -> Result<Self, RunnerError> {
+        /// Those above are of phases.
+        const HIGHEST_LEVEL: u32 = 2;
+        if self.dump || self.pmu.is_some() || self.dep_gen || self.scope_stats {
+            return Err(RunnerError::Unavailable {
+                what: "a diagnostics collector other than the swimlane",
+                reason: "device programs have none in this version; clear the other enable_* fields of the call \
+                         configuration",
+            });
+        }
+        if let Some(level) = self.swimlane.as_mut().filter(|level| **level > HIGHEST_LEVEL) {
+            log::warn!(
+                "device programs record no phases; swimlane level {HIGHEST_LEVEL} is taken for {level}"
+            );
+            *level = HIGHEST_LEVEL;
+        }
+        Ok(self)
     }
 
     fn is_any(&self) -> bool {
@@ -116,6 +140,24 @@ mod tests {
         assert_eq!(request(|c| c.enable_pmu = -1, &CHIP), None);
         let without = Diagnostics { has_dep_gen: false, ..CHIP };
         assert_eq!(request(|c| c.enable_dep_gen = 1, &without), None, "the chip ignores it");
+    }
+
+    #[test]
+    fn device_programs_record_when_tasks_ran() {
+        let swimlane = |level| request(|c| c.enable_l2_swimlane = level, &CHIP).unwrap();
+        for (asked, got) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
+            assert_eq!(swimlane(asked).by_device_programs().unwrap().swimlane, Some(got));
+        }
+        let others: [fn(&mut CallConfig); 4] = [
+            |c| c.enable_dump_tensor = 1,
+            |c| c.enable_pmu = 2,
+            |c| c.enable_dep_gen = 1,
+            |c| c.enable_scope_stats = 1,
+        ];
+        for other in others {
+            let error = request(other, &CHIP).unwrap().by_device_programs().unwrap_err();
+            assert!(matches!(error, RunnerError::Unavailable { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -133,6 +133,12 @@ impl Swimlane {
         }
     }
 
+    /// How much is recorded, 1 to 4.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
     /// A log for a device, to be [kept](Self::keep_tasks).
     #[must_use]
     pub fn task_log(&self) -> TaskLog {

@@ -205,6 +205,12 @@ impl DeviceLaunch {
         self.payload_pairs.get(core.0 as usize).copied().unwrap_or(0)
     }
 
+    /// What the client calls the kernel of a [`Dispatch`](device_runner::Dispatch); `u32::MAX` for none.
+    #[must_use]
+    pub fn func_id(&self, kernel: u32) -> u32 {
+        self.kernels.kernels().get(kernel as usize).map_or(u32::MAX, |kernel| kernel.func_id)
+    }
+
     /// The address that a core calls for the kernel of a [`Dispatch`](device_runner::Dispatch); 0 for none.
     #[must_use]
     pub fn kernel_entry(&self, kernel: u32) -> u64 {
