@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use device_runner::{CommRank, CommWindows, DevPtr, DeviceError};
 use rendezvous::{Options, RendezvousError, Seat, Session, Windows};
@@ -71,14 +72,16 @@ fn platform(call: &'static str) -> impl Fn(RendezvousError) -> DeviceError {
 }
 
 impl SimRank {
+    /// Joins a job, with `limit` for each wait, or that of `rendezvous`.
     pub(crate) fn join(
         space: &Arc<AddressSpace>,
         jobs: &Arc<Jobs>,
-        options: Options,
+        limit: Option<Duration>,
         rank: u32,
         ranks: u32,
         path: &Path,
     ) -> Result<Self, DeviceError> {
+        let options = limit.map_or_else(Options::default, |limit| Options::default().limit(limit));
         let seat = rendezvous::enter(path, rank, ranks, options).map_err(platform("join"))?;
         Ok(Self { space: Arc::clone(space), jobs: Arc::clone(jobs), state: Mutex::new(State::Seated(seat)) })
     }

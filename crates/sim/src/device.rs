@@ -97,11 +97,8 @@ impl Device for SimDevice {
     }
 
     fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
-        let mut options = rendezvous::Options::default();
-        if let Some(limit) = self.options.comm_limit {
-            options = options.limit(limit);
-        }
-        Ok(Box::new(SimRank::join(&self.space, &self.jobs, options, rank, ranks, path)?))
+        let limit = self.options.comm_limit;
+        Ok(Box::new(SimRank::join(&self.space, &self.jobs, limit, rank, ranks, path)?))
     }
 
     fn reset(&self) -> Result<(), DeviceError> {

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use device_runner::{
-    Arch, DevPtr, Device, DeviceError, DeviceImage, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
-    KernelSource, Launch, Programs,
+    Arch, CommRank, DevPtr, Device, DeviceError, DeviceImage, DeviceRun, DeviceUsage, GlobalMemory,
+    KernelHandle, KernelSource, Launch, Programs,
 };
 use task_interface::CoreCallable;
 
@@ -15,6 +16,7 @@ use super::flight::Flight;
 use super::programs::{LoadedPrograms, ProgramError};
 use super::run::RegisterRun;
 use super::{lock, note};
+use crate::comm::{Jobs, SimRank};
 use crate::device::MAX_ID;
 use crate::identity;
 use crate::kernels::KernelStore;
@@ -39,6 +41,7 @@ pub(super) struct Inner {
     options: SimOptions,
     programs: Programs,
     space: Arc<AddressSpace>,
+    jobs: Arc<Jobs>,
     /// See [`Device::program_generation`].
     generation: AtomicU64,
     abandoned: Arc<AtomicUsize>,
@@ -77,8 +80,9 @@ impl RegisterDevice {
         }
         note::check(&programs, arch.name(), runtime).map_err(refused)?;
         let space = Arc::new(AddressSpace::new(options.memory_capacity));
-        let (generation, abandoned, life) = (AtomicU64::new(1), Arc::default(), Mutex::default());
-        let inner = Arc::new(Inner { id, arch, options, programs, space, generation, abandoned, life });
+        let (jobs, generation, abandoned) = (Arc::default(), AtomicU64::new(1), Arc::default());
+        let life = Mutex::default();
+        let inner = Arc::new(Inner { id, arch, options, programs, space, jobs, generation, abandoned, life });
         inner.make_ready(&mut lock(&inner.life))?;
         Ok(Self { inner, kernels: KernelStore::default(), entries: Mutex::default() })
     }
@@ -249,6 +253,11 @@ impl Device for RegisterDevice {
 
     fn program_generation(&self) -> u64 {
         self.inner.generation.load(Ordering::Acquire)
+    }
+
+    fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
+        let Inner { space, jobs, options, .. } = &*self.inner;
+        Ok(Box::new(SimRank::join(space, jobs, options.comm_limit, rank, ranks, path)?))
     }
 
     fn launch(&self, launch: Launch) -> Result<Box<dyn DeviceRun>, DeviceError> {
