@@ -21,7 +21,9 @@ use run_report::{Facts, check};
 
 fn backends() -> impl Iterator<Item = Backend> {
     let platforms = [Platform::A2a3, Platform::A5].into_iter();
-    platforms.flat_map(|platform| RuntimeKind::ALL.map(|runtime| Backend { platform, runtime, has_programs: false }))
+    platforms.flat_map(|platform| {
+        RuntimeKind::ALL.map(|runtime| Backend { platform, runtime, has_programs: true })
+    })
 }
 
 /// A run of so many tasks in a chain.
@@ -115,7 +117,7 @@ const TRIES: u64 = 12;
 #[test]
 fn nothing_is_left_whatever_call_fails() {
     for platform in [Platform::A2a3, Platform::A5] {
-        let backend = Backend { platform, runtime: RuntimeKind::HostBuildGraph, has_programs: false };
+        let backend = Backend { platform, runtime: RuntimeKind::HostBuildGraph, has_programs: true };
         for name in CALLS {
             for nth in 1..=TRIES {
                 let place = backend.place();
