@@ -85,6 +85,11 @@ pub trait Device: GlobalMemory {
         false
     }
 
+    /// Of a device that runs images: whether it takes over the swimlane that its programs record.
+    fn takes_swimlane(&self) -> bool {
+        false
+    }
+
     /// Of a device that runs images: the address that device programs call for a registered kernel, whose
     /// handle is then the device address of its `CoreCallable` header.
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {

@@ -81,6 +81,10 @@ impl Device for GuardedDevice {
         self.device.runs_images()
     }
 
+    fn takes_swimlane(&self) -> bool {
+        self.device.takes_swimlane()
+    }
+
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
         self.device.kernel_entry(kernel)
     }

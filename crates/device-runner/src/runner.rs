@@ -300,7 +300,8 @@ impl DeviceRunner {
         if !self.device.runs_images() {
             return Ok(request);
         }
-        request.map(Request::by_device_programs).transpose()
+        let takes_swimlane = self.device.takes_swimlane();
+        request.map(|request| request.by_device_programs(takes_swimlane)).transpose()
     }
 
     fn resolve_block_dim(&self, requested: i32) -> Result<u32, RunnerError> {

@@ -138,6 +138,10 @@ impl Device for OnboardDevice {
         Ok(Box::new(launch(&self.inner, what)?))
     }
 
+    fn takes_swimlane(&self) -> bool {
+        true
+    }
+
     fn join(&self, rank: u32, ranks: u32, path: &Path) -> Result<Box<dyn CommRank>, DeviceError> {
         if !self.inner.chip.has_ranks() {
             return Err(DeviceError::Unsupported {

@@ -43,13 +43,20 @@ impl Request {
         Ok(Some(request).filter(Self::is_any))
     }
 
-    /// What device programs can record of it: so far when tasks ran where.
+    /// What device programs can record of it: so far when tasks ran where, on a device that takes it over.
     ///
     /// # Errors
-    /// [`RunnerError::Unavailable`] for the other collectors.
-    pub(crate) fn by_device_programs(mut self) -> Result<Self, RunnerError> {
+    /// [`RunnerError::Unavailable`] for everything else.
+    pub(crate) fn by_device_programs(mut self, takes_swimlane: bool) -> Result<Self, RunnerError> {
         /// Those above are of phases.
         const HIGHEST_LEVEL: u32 = 2;
+        if !takes_swimlane {
+            return Err(RunnerError::Unavailable {
+                what: "a diagnostics collector",
+                reason: "this device takes over nothing that its programs record; clear the enable_* fields of the call \
+                         configuration",
+            });
+        }
         if self.dump || self.pmu.is_some() || self.dep_gen || self.scope_stats {
             return Err(RunnerError::Unavailable {
                 what: "a diagnostics collector other than the swimlane",
@@ -146,8 +153,9 @@ mod tests {
     fn device_programs_record_when_tasks_ran() {
         let swimlane = |level| request(|c| c.enable_l2_swimlane = level, &CHIP).unwrap();
         for (asked, got) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
-            assert_eq!(swimlane(asked).by_device_programs().unwrap().swimlane, Some(got));
+            assert_eq!(swimlane(asked).by_device_programs(true).unwrap().swimlane, Some(got));
         }
+        assert!(matches!(swimlane(1).by_device_programs(false), Err(RunnerError::Unavailable { .. })));
         let others: [fn(&mut CallConfig); 4] = [
             |c| c.enable_dump_tensor = 1,
             |c| c.enable_pmu = 2,
@@ -155,7 +163,7 @@ mod tests {
             |c| c.enable_scope_stats = 1,
         ];
         for other in others {
-            let error = request(other, &CHIP).unwrap().by_device_programs().unwrap_err();
+            let error = request(other, &CHIP).unwrap().by_device_programs(true).unwrap_err();
             assert!(matches!(error, RunnerError::Unavailable { .. }), "{error}");
         }
     }

@@ -423,6 +423,10 @@ impl Device for FaultyDevice {
         self.inner.runs_images()
     }
 
+    fn takes_swimlane(&self) -> bool {
+        self.inner.takes_swimlane()
+    }
+
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
         self.inner.kernel_entry(kernel)
     }
