@@ -138,7 +138,7 @@ static inline void read_programs(const struct api *api, const char *directory) {
 }
 
 static inline void forget_programs(void) {
-    static const struct file none;
+    static const struct file none = {NULL, 0};
     free(aicpu_program.bytes), free(aicore_program.bytes), free(dispatcher.bytes);
     aicpu_program = aicore_program = dispatcher = none;
 }
