@@ -77,6 +77,7 @@ pub fn build(arch: &str, runtime: &str) -> Result<Programs, BuildError> {
     if let Some(programs) = built.get(&key) {
         return Ok(programs.clone());
     }
+    // As optimised as whoever measures them.
     let programs = build_with_profile(if cfg!(debug_assertions) { "dev" } else { "release" }, arch, runtime)?;
     built.insert(key, programs.clone());
     Ok(programs)
@@ -144,7 +145,6 @@ fn build_program(workshop: &Path, profile: &str, features: &str) -> Result<Vec<u
         .current_dir(project())
         .args(["build", "--package", "device-programs", "--lib", "--profile", profile, "--locked"])
         .args(["--no-default-features", "--features", features])
-        // As optimised as whoever measures them.
         .arg("--target-dir")
         .arg(workshop)
         // Tells where the file is; errors still come as text.
