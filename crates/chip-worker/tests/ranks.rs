@@ -278,6 +278,11 @@ impl Rank {
         "nothing".to_owned()
     }
 
+    /// Lets it go on from where it stopped.
+    fn go_on(&mut self) {
+        self.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
     fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -296,14 +301,25 @@ fn whoever_is_killed_in_whatever_phase_the_others_are_told() {
     for phase in PHASES {
         let place = Place::new();
         let mut doomed = Rank::start(&place, 1, 3, 0, phase);
-        let others = [0, 2].map(|rank| Rank::start(&place, rank, 3, 0, "-"));
+        // Joining waits for nobody. One that comes after the end of another would begin a job of its own.
+        let is_joining = phase == "joined";
+        let mut others =
+            [0, 2].map(|rank| Rank::start(&place, rank, 3, 0, if is_joining { phase } else { "-" }));
         assert_eq!(doomed.says(), format!("at {phase}"));
+        if is_joining {
+            for other in &mut others {
+                assert_eq!(other.says(), "at joined");
+            }
+        }
         if phase == "kernel" {
             // Let the others get into theirs; then two wait in a kernel for a third that ends.
             std::thread::sleep(Duration::from_millis(100));
         }
         doomed.kill();
         let killed = Instant::now();
+        if is_joining {
+            others.each_mut().map(Rank::go_on);
+        }
         if phase == "worker" {
             // It has never come; nobody can know. Another one takes its place.
             let mut late = Rank::start(&place, 1, 3, 0, "-");
