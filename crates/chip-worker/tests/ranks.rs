@@ -318,7 +318,7 @@ fn whoever_is_killed_in_whatever_phase_the_others_are_told() {
         doomed.kill();
         let killed = Instant::now();
         if is_joining {
-            others.each_mut().map(Rank::go_on);
+            others.iter_mut().for_each(Rank::go_on);
         }
         if phase == "worker" {
             // It has never come; nobody can know. Another one takes its place.
