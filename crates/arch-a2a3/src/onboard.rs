@@ -5,9 +5,7 @@ use std::time::Duration;
 use bytemuck::Zeroable as _;
 use hal_sys::{AddrKind, Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
-use task_interface::records::RecordMemory;
 
-use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -45,10 +43,6 @@ impl OnboardChip for Chip {
 
     fn has_ranks(&self) -> bool {
         true
-    }
-
-    fn records(&self) -> &'static RecordMemory {
-        &RECORDS
     }
 
     fn maps_records(&self) -> bool {

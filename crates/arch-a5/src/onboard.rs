@@ -3,9 +3,7 @@
 use bytemuck::Zeroable as _;
 use hal_sys::{Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
-use task_interface::records::RecordMemory;
 
-use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -35,10 +33,6 @@ impl OnboardChip for Chip {
         let bases: Result<Vec<u64>, _> =
             (0..CLUSTERS).map(|cluster| hal.map_core(device, cluster).map(|(base, _)| base)).collect();
         Ok(table(&bases?))
-    }
-
-    fn records(&self) -> &'static RecordMemory {
-        &RECORDS
     }
 
     fn maps_records(&self) -> bool {

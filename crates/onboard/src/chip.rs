@@ -1,6 +1,5 @@
 use device_runner::Arch;
 use hal_sys::{Group, Hal, HalError};
-use task_interface::records::RecordMemory;
 
 /// What differs between the chips on hardware.
 ///
@@ -23,10 +22,7 @@ pub trait OnboardChip: Arch {
     /// section 5.8).
     fn has_ranks(&self) -> bool;
 
-    /// Where device programs leave what they record.
-    fn records(&self) -> &'static RecordMemory;
-
-    /// Whether the host sees that memory as it is (`halHostRegister`), and not in copies only.
+    /// Whether the host sees the memory of records as it is (`halHostRegister`), and not in copies only.
     fn maps_records(&self) -> bool;
 
     /// The base that AICore programs hand to the FFTS unit; 0 on a chip that has none.
