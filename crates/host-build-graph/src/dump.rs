@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use device_runner::{
-    DevPtr, DumpedArg, KernelTable, Recorder, RunContext, TaskId, TensorDump, TensorView, tensor_roles,
+    DevPtr, DumpedArg, KernelTable, RunContext, RunSinks, TaskId, TensorSink, TensorView, tensor_roles,
 };
 use run_records::dump::Stage;
 use task_interface::{CONTINUOUS_TENSOR_MAX_DIMS, ChipStorageTaskArgs, TensorInfo};
@@ -14,7 +14,7 @@ use crate::staging::Staging;
 /// Dumps tensors of tasks.
 #[derive(Debug)]
 pub(crate) struct TaskDump {
-    recorder: Arc<Recorder>,
+    sinks: Arc<dyn RunSinks>,
     kernels: Arc<KernelTable>,
     /// Memory that arguments may point into: begin and length, ascending.
     ranges: Vec<(u64, u64)>,
@@ -34,12 +34,16 @@ impl TaskDump {
         let own = staging.allocations().into_iter().map(|own| (own.base_addr, own.size_bytes));
         let mut ranges: Vec<(u64, u64)> = own.chain(on_device).collect();
         ranges.sort_unstable();
-        Some(Self { recorder: Arc::clone(recorder), kernels: Arc::clone(context.kernels), ranges })
+        Some(Self {
+            sinks: Arc::clone(recorder) as Arc<dyn RunSinks>,
+            kernels: Arc::clone(context.kernels),
+            ranges,
+        })
     }
 
     /// Dumps those tensors of a task that count at this stage.
     pub(crate) fn task(&self, graph: &Graph, task: u32, stage: Stage) {
-        let Some(dump) = self.recorder.dump() else { return };
+        let Some(dump) = self.sinks.tensors() else { return };
         let Some(kernel) = self.kernels.kernels().get(graph.kernels[task as usize] as usize) else { return };
         let infos = graph.tensor_infos(task);
         let addresses: Vec<u64> =
@@ -65,7 +69,7 @@ impl TaskDump {
 }
 
 /// A window starts where its offsets say, in a row-major tensor of the raw shape.
-fn dump_window(dump: &TensorDump, arg: &DumpedArg, stage: Stage, info: &TensorInfo, address: u64) {
+fn dump_window(dump: &dyn TensorSink, arg: &DumpedArg, stage: Stage, info: &TensorInfo, address: u64) {
     let (Ok(shape), Ok(raw_shape), Ok(offsets)) = (info.shape(), info.raw_shape(), info.offsets()) else {
         return;
     };

@@ -100,7 +100,7 @@ impl Runtime for TensormapAndRingbuffer {
     ) -> Result<Box<dyn Program>, String> {
         let half = self.0.get_or_init(|| DeviceHalf::new(chip.arch));
         // SAFETY: as the caller promises.
-        let launch = unsafe { half.open(head.address) }.map_err(|error| error.to_string())?;
+        let launch = unsafe { half.open(head.address, None) }.map_err(|error| error.to_string())?;
         let machine = launch.take_program();
         let tokens = vec![0; head.topology.cores() as usize];
         Ok(Box::new(Rings { launch, machine, tokens }))

@@ -8,6 +8,7 @@ use super::dump::TensorDump;
 use super::pmu::Pmu;
 use super::request::Request;
 use super::scopes::ScopeStats;
+use super::submits::Submits;
 use super::swimlane::{Spare, Swimlane, place};
 use crate::arch::{Arch, CoreId, Topology};
 use crate::memory::Memory;
@@ -25,6 +26,7 @@ pub struct Recorder {
     pmu: Option<Pmu>,
     scopes: Option<ScopeStats>,
     dump: Option<TensorDump>,
+    submits: Option<Submits>,
     deps: Mutex<Option<Deps>>,
     /// Records that were lost on their way here.
     lost: AtomicU64,
@@ -90,6 +92,7 @@ impl Recorder {
             pmu: request.pmu.map(Pmu::new),
             scopes: request.scope_stats.then(ScopeStats::default),
             dump: request.dump.then(|| TensorDump::new(&request.folder, Arc::clone(memory))),
+            submits: request.dep_gen.then(Submits::default),
             deps: Mutex::new(None),
             lost: AtomicU64::new(0),
             request,
@@ -116,9 +119,9 @@ impl Recorder {
         self.dump.as_ref()
     }
 
-    /// Whether [`set_deps`](Self::set_deps) is waited for.
-    pub fn wants_deps(&self) -> bool {
-        self.request.dep_gen
+    /// What the graph is built from. The variant makes [the graph](Self::set_deps) of it when the run has ended.
+    pub fn submits(&self) -> Option<&Submits> {
+        self.submits.as_ref()
     }
 
     /// The graph of the run.

@@ -107,15 +107,21 @@ impl ScopeStats {
     }
 }
 
-/// The site as files have it: the name without its folders, cut to what a record has room for, and the line.
+/// The site as files have it.
 fn site(site: Option<(&str, i32)>) -> String {
     let Some((file, line)) = site else { return "(unknown):0".to_owned() };
+    format!("{}:{line}", site_name(file))
+}
+
+/// What records call a file: its name without folders, cut to what they have room for.
+#[must_use]
+pub fn site_name(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     let mut end = name.len().min(NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}:{line}", &name[..end])
+    &name[..end]
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ impl TestRun {
         if let Some(scopes) = recorder.scopes() {
             scopes.capacities(4, 1024, 16);
         }
-        if recorder.wants_deps() {
+        if recorder.submits().is_some() {
             let task = deps::Task { task_id: 0, scope: deps::Scope::Auto, args: Vec::new() };
             recorder.set_deps(Deps { tasks: vec![task], ..Deps::default() });
         }

@@ -150,7 +150,7 @@ impl ImageDevice {
             _ => {}
         }
         // SAFETY: the image is there until `launch` returns, and so is what it names.
-        let launch = match unsafe { self.half.open(runtime) } {
+        let launch = match unsafe { self.half.open(runtime, None) } {
             Ok(launch) => launch,
             Err(error) => {
                 let status = error.status();
