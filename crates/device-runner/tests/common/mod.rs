@@ -19,9 +19,8 @@ use device_runner::{
 use run_records::dump::{Role, Stage};
 use run_records::{Deps, deps};
 use task_interface::records::{
-    BufferState, CoreTimesMemory, DumpHeader, DumpMemory, DumpState, KIND_PHASES, KIND_TASKS, PhaseHeader,
-    PhaseRecord, PmuHeader, PmuMemory, PmuRecordHead, RecordMemory, ScopeHeader, ScopeMemory, ScopeState,
-    SwimlaneHeader, SwimlaneMemory, TaskRecordHead,
+    BufferState, CoreTimesMemory, DumpHeader, KIND_PHASES, KIND_TASKS, PhaseHeader, PhaseRecord, PmuHeader,
+    PmuMemory, PmuRecordHead, RecordMemory, ScopeHeader, SwimlaneHeader, SwimlaneMemory, TaskRecordHead,
 };
 use task_interface::{
     CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, DataType, RUNTIME_MAX_ARGS,
@@ -87,11 +86,7 @@ impl Arch for TestArch {
                 phase_header_bytes: size_of::<PhaseHeader<12>>(),
                 phases: BufferState::layout::<PhaseRecord, 4>(KIND_PHASES, 2, 1),
             },
-            dump: DumpMemory {
-                queues: DumpHeader::<3, 4>::QUEUES,
-                tensors: DumpState::LAYOUT,
-                arena_bytes: 1 << 10,
-            },
+            dump: DumpHeader::<3, 4>::memory(1 << 10),
             pmu: PmuMemory {
                 queues: PmuHeader::<3, 4>::QUEUES,
                 num_cores: offset_of!(PmuHeader<3, 4>, num_cores),
@@ -100,7 +95,7 @@ impl Arch for TestArch {
                 counters: 2,
                 ring: None,
             },
-            scopes: ScopeMemory { queues: ScopeHeader::<3, 4>::QUEUES, borders: ScopeState::LAYOUT },
+            scopes: ScopeHeader::<3, 4>::MEMORY,
             submits: None,
         };
         &RECORDS
