@@ -92,6 +92,13 @@ impl Limits {
         let ticks = u128::from(time.0) * u128::from(self.clock_hz) / 1_000_000_000;
         u64::try_from(ticks).unwrap_or(u64::MAX)
     }
+
+    /// When as many ticks have passed.
+    #[must_use]
+    pub fn time(&self, ticks: u64) -> DeviceTime {
+        let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.clock_hz.max(1));
+        DeviceTime(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
 }
 
 /// How a chip's device programs are called in simulation, where the chips differ (`spec/device-abi.md`, section 7.2).

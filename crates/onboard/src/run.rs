@@ -2,13 +2,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use collectors::Collection;
 use device_runner::{DeviceError, DeviceOutcome, DeviceProgram, DeviceRun};
 use hal_sys::HalError;
 
-use crate::collect::Collection;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::lane::is_timeout;
+use crate::records::RecordsMemory;
 use crate::session::Turn;
 
 /// A launch under way.
@@ -22,7 +23,7 @@ pub(crate) struct OnboardRun {
     /// The first error that a stream has reported.
     failure: Option<OnboardError>,
     /// To be let go of when nothing of the launch runs any more.
-    collection: Option<Collection>,
+    collection: Option<Collection<RecordsMemory>>,
     // Given back before the device may go.
     turn: Turn,
     inner: Arc<Inner>,
@@ -36,7 +37,7 @@ impl OnboardRun {
         inner: Arc<Inner>,
         turn: Turn,
         program: Box<dyn DeviceProgram>,
-        collection: Collection,
+        collection: Collection<RecordsMemory>,
         block_dim: u32,
         wall: u64,
     ) -> Self {
@@ -100,7 +101,7 @@ impl DeviceRun for OnboardRun {
         let device_wall_ns =
             self.wall_ns().map_err(|error| self.inner.fail("reading the run time", error))?;
         if let Some(collection) = self.collection.take() {
-            collection.finish().map_err(|error| self.inner.fail("taking records over", error))?;
+            collection.finish().map_err(|error| self.inner.fail("taking records over", error.into()))?;
         }
         // Only a drop leaves none.
         let program = program.ok_or(DeviceError::Cancelled)?;

@@ -6,7 +6,7 @@ use run_records::{Dtype, GrowingFile, RecordsError};
 use task_interface::ArgDirection;
 
 use super::gather::TensorView;
-use super::recorder::Recorded;
+use super::recorder::{Recorded, warn_lost};
 use crate::memory::Memory;
 use crate::program::TaskId;
 use crate::sync::lock;
@@ -122,16 +122,48 @@ impl TensorDump {
         }
     }
 
+    /// Keeps a tensor whose elements device programs have gathered, and chosen; its place in the file is found here.
+    /// Without elements they were overwritten before they could be read.
+    pub fn gathered(&self, mut tensor: DumpedTensor, elements: Option<&[u8]>) {
+        let mut state = lock(&self.state);
+        match self.append(&mut state, elements.unwrap_or_default()) {
+            Ok(offset) => {
+                (tensor.bin_offset, tensor.bin_size) =
+                    elements.map_or((0, 0), |elements| (offset, elements.len() as u64));
+                tensor.overwritten = elements.is_none();
+                state.tensors.push((tensor, Choice::Chosen));
+            }
+            Err(lost) => {
+                log::warn!(
+                    "tensor dump: tensor {} of {} is lost: {lost}",
+                    tensor.arg_index,
+                    TaskId(tensor.task_id)
+                );
+                state.lost += 1;
+            }
+        }
+    }
+
+    /// Records were lost on their way here; 0 of them is fine.
+    pub fn lose(&self, records: u64) {
+        lock(&self.state).lost += records;
+        warn_lost("tensor dump", records);
+    }
+
     /// Appends a tensor's bytes to the file.
     fn write(&self, state: &mut State, view: &TensorView<'_>) -> Result<Part, String> {
         let gathered = view.gather_into(&*self.memory, ROOM);
         let (bytes, truncated) = gathered.map_err(|error| error.to_string())?;
-        let offset = state.append(&self.folder, &bytes).map_err(|error| {
+        let offset = self.append(state, &bytes)?;
+        Ok(Part { offset, size: bytes.len() as u64, truncated })
+    }
+
+    fn append(&self, state: &mut State, bytes: &[u8]) -> Result<u64, String> {
+        state.append(&self.folder, bytes).map_err(|error| {
             let text = error.to_string();
             state.error.get_or_insert(error);
             text
-        })?;
-        Ok(Part { offset, size: bytes.len() as u64, truncated })
+        })
     }
 
     pub(super) fn recorded(&self) -> Recorded {

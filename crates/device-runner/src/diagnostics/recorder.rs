@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use run_records::{Deps, RecordsError};
+use task_interface::records::RecordMemory;
 
 use super::dump::TensorDump;
 use super::pmu::Pmu;
@@ -10,7 +11,7 @@ use super::request::Request;
 use super::scopes::ScopeStats;
 use super::submits::Submits;
 use super::swimlane::{Spare, Swimlane, place};
-use crate::arch::{Arch, CoreId, Topology};
+use crate::arch::{Arch, CoreId, Limits, Topology};
 use crate::memory::Memory;
 use crate::program::DeviceTime;
 use crate::sync::lock;
@@ -131,10 +132,23 @@ impl Recorder {
 
     /// Records of a collector were lost on their way here; 0 of them is fine.
     pub fn lose(&self, collector: &str, records: u64) {
-        if records > 0 {
-            log::warn!("{collector}: {records} record(s) of the run are lost");
-            self.lost.fetch_add(records, Ordering::Relaxed);
-        }
+        self.lost.fetch_add(records, Ordering::Relaxed);
+        warn_lost(collector, records);
+    }
+
+    /// Numbers of the chip.
+    pub fn limits(&self) -> &'static Limits {
+        self.arch.limits()
+    }
+
+    /// Where device programs of the chip record.
+    pub fn layouts(&self) -> &'static RecordMemory {
+        self.arch.records()
+    }
+
+    /// Cores of the run.
+    pub fn topology(&self) -> Topology {
+        self.topology
     }
 
     /// A time in ticks of the chip's counter.
@@ -219,6 +233,12 @@ impl Recorder {
                 Ok(())
             }
         }
+    }
+}
+
+pub(super) fn warn_lost(collector: &str, records: u64) {
+    if records > 0 {
+        log::warn!("{collector}: {records} record(s) of the run are lost");
     }
 }
 

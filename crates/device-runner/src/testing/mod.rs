@@ -2,6 +2,7 @@
 //! fail and keeps a journal.
 
 mod contract;
+mod records;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -23,6 +24,7 @@ use crate::stall::Stall;
 use crate::sync::lock;
 
 pub use contract::assert_chip_is_the_contracts;
+pub use records::{export, recorded, recorder};
 
 /// A device in host memory that runs Rust kernels one after the other on the launching thread; compiled
 /// ones are taken and do nothing.
