@@ -114,10 +114,10 @@ impl<M: SharedMemory> Collection<M> {
     ///
     /// # Errors
     /// [`CollectorError::Memory`]. Of a failed try nothing is left.
-    pub fn open(memory: M, recorder: Option<Arc<Recorder>>) -> Result<Self, CollectorError<M::Error>> {
+    pub fn open(memory: M, recorder: Option<&Arc<Recorder>>) -> Result<Self, CollectorError<M::Error>> {
         let mut places = RecordPlaces::default();
         let mut idle = Parts(Vec::new());
-        if let Some(recorder) = &recorder {
+        if let Some(recorder) = recorder {
             open(&memory, recorder, &mut places, &mut idle.0)?;
         }
         for part in &mut idle.0 {

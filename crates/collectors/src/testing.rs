@@ -215,11 +215,13 @@ impl<D: Device> Host<D> {
     }
 }
 
+pub(crate) type PlainWorld = Arc<Mutex<World<()>>>;
+
 /// Memory in which each block has a world of its own.
 #[derive(Clone, Default)]
 pub(crate) struct Plain {
     /// In the order in which blocks were made.
-    pub(crate) worlds: Arc<Mutex<Vec<Arc<Mutex<World<()>>>>>>,
+    pub(crate) worlds: Arc<Mutex<Vec<PlainWorld>>>,
     /// The host has copies of blocks.
     pub(crate) copies: bool,
     pub(crate) trouble: Trouble,

@@ -29,7 +29,7 @@ pub(crate) fn launch(inner: &Arc<Inner>, mut launch: Launch) -> Result<OnboardRu
     let block_dim = launch.topology.block_dim();
     let mut parts = lock(&session.parts);
     let memory = RecordsMemory(Arc::clone(inner));
-    let opened = Collection::open(memory, launch.recorder.take());
+    let opened = Collection::open(memory, launch.recorder.as_ref());
     let mut collection = opened.map_err(|error| inner.fail(STEP, error.into()))?;
     let ready = Ready::make(inner, &session, &mut parts, &image, collection.places())
         .and_then(|ready| Ok(collection.start().map(|()| ready)?))
