@@ -85,8 +85,8 @@ pub trait Device: GlobalMemory {
         false
     }
 
-    /// Of a device that runs images: whether it takes over the swimlane that its programs record.
-    fn takes_swimlane(&self) -> bool {
+    /// Of a device that runs images: whether it takes over what its programs record.
+    fn takes_records(&self) -> bool {
         false
     }
 

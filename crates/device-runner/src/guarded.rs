@@ -81,8 +81,8 @@ impl Device for GuardedDevice {
         self.device.runs_images()
     }
 
-    fn takes_swimlane(&self) -> bool {
-        self.device.takes_swimlane()
+    fn takes_records(&self) -> bool {
+        self.device.takes_records()
     }
 
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {

@@ -138,7 +138,7 @@ impl Device for OnboardDevice {
         Ok(Box::new(launch(&self.inner, what)?))
     }
 
-    fn takes_swimlane(&self) -> bool {
+    fn takes_records(&self) -> bool {
         true
     }
 

@@ -425,8 +425,8 @@ impl Device for FaultyDevice {
         self.inner.runs_images()
     }
 
-    fn takes_swimlane(&self) -> bool {
-        self.inner.takes_swimlane()
+    fn takes_records(&self) -> bool {
+        self.inner.takes_records()
     }
 
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
