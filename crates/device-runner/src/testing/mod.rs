@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use task_interface::{CoreType, RUNTIME_MAX_ARGS};
+use task_interface::{ArgDirection, CoreType, RUNTIME_MAX_ARGS};
 
 use crate::arch::{CoreId, Topology};
 use crate::comm::CommRank;
@@ -135,7 +135,12 @@ impl Device for FakeDevice {
         })
     }
 
-    fn register_kernel(&self, _name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        _name: &str,
+        source: &KernelSource,
+        _signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let mut state = self.bound("register_kernel")?;
         state.next += PAGE;
         let handle = state.next;
@@ -406,9 +411,14 @@ impl Device for FaultyDevice {
         self.inner.free(ptr)
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         self.shared.enter("register_kernel")?;
-        self.inner.register_kernel(name, source)
+        self.inner.register_kernel(name, source, signature)
     }
 
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
