@@ -199,6 +199,9 @@ impl ActiveRun<'_> {
             Err(error) => {
                 let Some(reason) = self.parts.bound.diagnose() else { return Err(error) };
                 self.parts.runner.recover();
+                if let Some(recorder) = &self.parts.recorder {
+                    recorder.export_fatal();
+                }
                 return Err(reason.into());
             }
         };

@@ -134,7 +134,7 @@ impl Orchestration for HbgOrchestration {
         };
         let links = graph.link().map_err(|error| VariantError::Graph(error.into()))?;
         mention_unrecorded(&staging);
-        if context.recorder.is_some_and(|recorder| recorder.wants_deps()) {
+        if context.recorder.is_some_and(|recorder| recorder.submits().is_some()) {
             log::error!(
                 "dep_gen: {} derives no dependencies; there are none to be recorded",
                 HostBuildGraph::NAME

@@ -125,7 +125,7 @@ impl<'a> Orchestrator<'a> {
     ) -> Self {
         let (window, trace) = {
             let state = shared.lock();
-            (state.config.window as usize, Trace::new(shared.recorder(), &state))
+            (state.config.window as usize, Trace::new(shared.sinks(), &state))
         };
         Self {
             shared,
@@ -322,9 +322,7 @@ impl<'a> Orchestrator<'a> {
         let mut state = shared.lock();
         self.gather_producers(&state, submission, manual);
         self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
-        if let Some(submits) = &mut state.submits {
-            submits.push(token, manual, submission, &self.producers);
-        }
+        self.trace.submit(token, manual, submission, &self.producers);
         if self.producers.len() > FANIN_INLINE_CAP {
             drop(state);
             if !self.take_spill(token) {

@@ -3,13 +3,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use run_records::{Deps, RecordsError};
+use task_interface::records::RecordMemory;
 
 use super::dump::TensorDump;
 use super::pmu::Pmu;
 use super::request::Request;
 use super::scopes::ScopeStats;
+use super::submits::Submits;
 use super::swimlane::{Spare, Swimlane, place};
-use crate::arch::{Arch, CoreId, Topology};
+use crate::arch::{Arch, CoreId, Limits, Topology};
 use crate::memory::Memory;
 use crate::program::DeviceTime;
 use crate::sync::lock;
@@ -25,6 +27,7 @@ pub struct Recorder {
     pmu: Option<Pmu>,
     scopes: Option<ScopeStats>,
     dump: Option<TensorDump>,
+    submits: Option<Submits>,
     deps: Mutex<Option<Deps>>,
     /// Records that were lost on their way here.
     lost: AtomicU64,
@@ -90,6 +93,7 @@ impl Recorder {
             pmu: request.pmu.map(Pmu::new),
             scopes: request.scope_stats.then(ScopeStats::default),
             dump: request.dump.then(|| TensorDump::new(&request.folder, Arc::clone(memory))),
+            submits: request.dep_gen.then(Submits::default),
             deps: Mutex::new(None),
             lost: AtomicU64::new(0),
             request,
@@ -116,9 +120,9 @@ impl Recorder {
         self.dump.as_ref()
     }
 
-    /// Whether [`set_deps`](Self::set_deps) is waited for.
-    pub fn wants_deps(&self) -> bool {
-        self.request.dep_gen
+    /// What the graph is built from. The variant makes [the graph](Self::set_deps) of it when the run has ended.
+    pub fn submits(&self) -> Option<&Submits> {
+        self.submits.as_ref()
     }
 
     /// The graph of the run.
@@ -128,10 +132,23 @@ impl Recorder {
 
     /// Records of a collector were lost on their way here; 0 of them is fine.
     pub fn lose(&self, collector: &str, records: u64) {
-        if records > 0 {
-            log::warn!("{collector}: {records} record(s) of the run are lost");
-            self.lost.fetch_add(records, Ordering::Relaxed);
-        }
+        self.lost.fetch_add(records, Ordering::Relaxed);
+        warn_lost(collector, records);
+    }
+
+    /// Numbers of the chip.
+    pub fn limits(&self) -> &'static Limits {
+        self.arch.limits()
+    }
+
+    /// Where device programs of the chip record.
+    pub fn layouts(&self) -> &'static RecordMemory {
+        self.arch.records()
+    }
+
+    /// Cores of the run.
+    pub fn topology(&self) -> Topology {
+        self.topology
     }
 
     /// A time in ticks of the chip's counter.
@@ -216,6 +233,12 @@ impl Recorder {
                 Ok(())
             }
         }
+    }
+}
+
+pub(super) fn warn_lost(collector: &str, records: u64) {
+    if records > 0 {
+        log::warn!("{collector}: {records} record(s) of the run are lost");
     }
 }
 
