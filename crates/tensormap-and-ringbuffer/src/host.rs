@@ -94,7 +94,8 @@ impl Orchestration for TrbOrchestration {
         let (regions, lease) = Regions::commit(context, &config)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
         let state = self.spare.state(config, regions.heap, PayloadPool::pooled(regions.payloads));
-        let state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        let mut state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        state.without_kernel = context.recorder.is_some().then(Vec::new);
         let shared = Shared::recorded(state, context.recorder);
         if let Some(recorder) = context.recorder {
             recorder.set_roles(roles(recorder.aicpu_threads()));
@@ -181,6 +182,7 @@ impl BoundRun for TrbRun {
         let Self { shared, staged, spare, .. } = *self;
         let failed = shared.lock().fatal().map(|fatal| status(fatal.code, &fatal.message));
         let submits = shared.lock().submits.take();
+        let without_kernel = shared.lock().without_kernel.take();
         let recorder = shared.recorder().map(Arc::clone);
         spare.keep(shared);
         if let Some(error) = failed {
@@ -190,6 +192,9 @@ impl BoundRun for TrbRun {
             return Err(error);
         }
         staged.copy_back()?;
+        if let (Some(recorder), Some(tasks)) = (&recorder, without_kernel) {
+            recorder.set_tasks_without_kernel(tasks);
+        }
         if let (Some(recorder), Some(submits)) = (recorder, submits) {
             match submits.replay() {
                 Ok(deps) => recorder.set_deps(deps),

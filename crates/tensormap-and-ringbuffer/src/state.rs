@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device_runner::{DeviceTime, Recorder};
+use device_runner::{DeviceTime, Recorder, TaskId};
 use task_interface::TensorArgType;
 use task_interface::trb::{TaskToken, Tensor, TrbErrorCode};
 
@@ -129,6 +129,8 @@ pub(crate) struct State {
     pub(crate) orchestrated: bool,
     /// What the graph was built from, if that is to be recorded.
     pub(crate) submits: Option<Submits>,
+    /// Tasks without kernels, if they are to be recorded.
+    pub(crate) without_kernel: Option<Vec<TaskId>>,
     /// Set by the orchestrator, and by the scheduler.
     pub(crate) orchestrator_fatal: Option<Fatal>,
     pub(crate) scheduler_fatal: Option<Fatal>,
@@ -150,6 +152,7 @@ impl State {
             completed: 0,
             orchestrated: false,
             submits: None,
+            without_kernel: None,
             orchestrator_fatal: None,
             scheduler_fatal: None,
         }
@@ -166,6 +169,7 @@ impl State {
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);
         self.submits = None;
+        self.without_kernel = None;
         (self.orchestrator_fatal, self.scheduler_fatal) = (None, None);
     }
 

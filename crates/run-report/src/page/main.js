@@ -185,6 +185,7 @@ showKernels();
 showCores();
 showPath();
 showChain();
+showHost();
 showScopes();
 showPmu();
 showDump();
