@@ -28,7 +28,7 @@ function showHost() {
     table(
       [
         { name: "stage", cell: mark, left: true },
-        { name: "start", cell: (stage) => moment(stage.start), value: (stage) => stage.start },
+        { name: "start", cell: (stage) => duration(stage.start), value: (stage) => stage.start },
         { name: "takes", cell: (stage) => duration(stage.value), value: (stage) => stage.value },
         { name: "share", cell: (stage) => percent(stage.value, at), value: (stage) => stage.value },
       ],
