@@ -95,7 +95,8 @@ impl Orchestration for TrbOrchestration {
         let (regions, lease) = Regions::commit(context, &config)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
         let state = self.spare.state(config, regions.heap, PayloadPool::pooled(regions.payloads));
-        let state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        let mut state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        state.without_kernel = context.recorder.is_some().then(Vec::new);
         let sinks = context.recorder.map(|recorder| Arc::clone(recorder) as Arc<dyn RunSinks>);
         let shared = Shared::new(state, sinks);
         if let Some(recorder) = context.recorder {
@@ -184,6 +185,7 @@ impl BoundRun for TrbRun {
         drop(program);
         let Self { shared, recorder, staged, spare, .. } = *self;
         let failed = shared.lock().fatal().map(|fatal| status(fatal.code, &fatal.message));
+        let without_kernel = shared.lock().without_kernel.take();
         spare.keep(shared);
         if let Some(error) = failed {
             if let Some(scopes) = recorder.as_ref().and_then(|recorder| recorder.scopes()) {
@@ -192,6 +194,9 @@ impl BoundRun for TrbRun {
             return Err(error);
         }
         staged.copy_back()?;
+        if let (Some(recorder), Some(tasks)) = (&recorder, without_kernel) {
+            recorder.set_tasks_without_kernel(tasks);
+        }
         if let Some(recorder) = recorder {
             record_deps(&recorder);
         }

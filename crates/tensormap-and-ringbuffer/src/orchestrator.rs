@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use device_runner::{Chip, DeviceTime, KernelTable, Topology};
+use device_runner::{Chip, DeviceTime, KernelTable, TaskId, Topology};
 use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
 use task_interface::TensorArgType;
@@ -323,6 +323,11 @@ impl<'a> Orchestrator<'a> {
         self.gather_producers(&state, submission, manual);
         self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
         self.trace.submit(token, manual, submission, &self.producers);
+        if kernels.is_none()
+            && let Some(tasks) = &mut state.without_kernel
+        {
+            tasks.push(TaskId(token.raw));
+        }
         if self.producers.len() > FANIN_INLINE_CAP {
             drop(state);
             if !self.take_spill(token) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device_runner::{DeviceTime, RunSinks};
+use device_runner::{DeviceTime, RunSinks, TaskId};
 use task_interface::TensorArgType;
 use task_interface::trb::{TaskToken, Tensor, TrbErrorCode};
 
@@ -119,6 +119,8 @@ pub(crate) struct State {
     pub(crate) completed: u64,
     /// Whether the orchestration has returned.
     pub(crate) orchestrated: bool,
+    /// Tasks without kernels, if they are to be recorded.
+    pub(crate) without_kernel: Option<Vec<TaskId>>,
     /// Set by the orchestrator, and by the scheduler.
     pub(crate) orchestrator_fatal: Option<Fatal>,
     pub(crate) scheduler_fatal: Option<Fatal>,
@@ -139,6 +141,7 @@ impl State {
             submitted: 0,
             completed: 0,
             orchestrated: false,
+            without_kernel: None,
             orchestrator_fatal: None,
             scheduler_fatal: None,
         }
@@ -154,6 +157,7 @@ impl State {
         self.heap = heap;
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);
+        self.without_kernel = None;
         (self.orchestrator_fatal, self.scheduler_fatal) = (None, None);
     }
 

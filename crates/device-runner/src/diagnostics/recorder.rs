@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use run_records::{Deps, RecordsError};
+use run_records::{Deps, RecordsError, Summary};
 use task_interface::records::RecordMemory;
 
 use super::dump::TensorDump;
@@ -13,7 +13,8 @@ use super::submits::Submits;
 use super::swimlane::{Spare, Swimlane, place};
 use crate::arch::{Arch, CoreId, Limits, Topology};
 use crate::memory::Memory;
-use crate::program::DeviceTime;
+use crate::phases::HostStages;
+use crate::program::{DeviceTime, TaskId};
 use crate::sync::lock;
 
 /// What one run records. Each part is there only if it was asked for.
@@ -29,6 +30,7 @@ pub struct Recorder {
     dump: Option<TensorDump>,
     submits: Option<Submits>,
     deps: Mutex<Option<Deps>>,
+    tasks_without_kernel: Mutex<Option<Vec<TaskId>>>,
     /// Records that were lost on their way here.
     lost: AtomicU64,
 }
@@ -95,6 +97,7 @@ impl Recorder {
             dump: request.dump.then(|| TensorDump::new(&request.folder, Arc::clone(memory))),
             submits: request.dep_gen.then(Submits::default),
             deps: Mutex::new(None),
+            tasks_without_kernel: Mutex::new(None),
             lost: AtomicU64::new(0),
             request,
         })
@@ -128,6 +131,11 @@ impl Recorder {
     /// The graph of the run.
     pub fn set_deps(&self, deps: Deps) {
         *lock(&self.deps) = Some(deps);
+    }
+
+    /// The tasks of the run that have no kernel, and so no record of one. Whoever does not know them does not call this.
+    pub fn set_tasks_without_kernel(&self, tasks: Vec<TaskId>) {
+        *lock(&self.tasks_without_kernel) = Some(tasks);
     }
 
     /// Records of a collector were lost on their way here; 0 of them is fine.
@@ -187,11 +195,12 @@ impl Recorder {
             .fold(Recorded::default(), |a, b| a + b)
     }
 
-    /// Writes the files of a run that has ended well; each is whole, and each is tried.
+    /// Writes the files of a run that has ended well; each is whole, and each is tried. `stages` tells what the host
+    /// has done until now.
     ///
     /// # Errors
     /// The first file that could not be written.
-    pub(crate) fn export(&self) -> Result<(), RecordsError> {
+    pub(crate) fn export(&self, stages: impl FnOnce() -> HostStages) -> Result<(), RecordsError> {
         let folder = &self.request.folder;
         let roles = self.roles();
         let limits = self.arch.limits();
@@ -205,6 +214,8 @@ impl Recorder {
             pmu.map_or(Ok(()), |file| file.write(folder)),
             self.export_deps(),
             self.export_scopes(),
+            // Last, as it tells how long writing the others took.
+            self.summary(&stages()).write(folder),
         ];
         first_error(results)
     }
@@ -215,6 +226,15 @@ impl Recorder {
             && let Err(error) = self.export_scopes()
         {
             log::error!("{error}");
+        }
+    }
+
+    fn summary(&self, stages: &HostStages) -> Summary {
+        let tasks = lock(&self.tasks_without_kernel);
+        Summary {
+            host_stages: stages.for_file(),
+            lost_records: self.recorded().lost,
+            tasks_without_kernel: tasks.as_ref().map(|tasks| tasks.iter().map(|task| task.0).collect()),
         }
     }
 

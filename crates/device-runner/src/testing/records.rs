@@ -8,6 +8,7 @@ use crate::arch::{Arch, Topology};
 use crate::diagnostics::{Recorded, Recorder, Request, Spare};
 use crate::error::{DeferredErrors, RunnerError};
 use crate::memory::Memory;
+use crate::phases::HostStages;
 
 /// What a run with this configuration has on a chip, for tests of whoever tells it; `None` if that is nothing.
 ///
@@ -31,5 +32,5 @@ pub fn recorded(recorder: &Recorder) -> Recorded {
 /// # Errors
 /// The first file that could not be written.
 pub fn export(recorder: &Recorder) -> Result<(), RecordsError> {
-    recorder.export()
+    recorder.export(HostStages::default)
 }

@@ -35,9 +35,9 @@ pub(crate) fn graphs() -> &'static Path {
         let sources = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/graphs");
         let (hbg, trb) = (Runtime::HostBuildGraph, Runtime::TensormapAndRingbuffer);
         let source = |name: &str| sources.join(format!("{name}.cpp"));
-        let graphs =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("graphs-{}", std::process::id()));
+        let graphs = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("graphs");
         std::fs::create_dir_all(&graphs).expect("a folder for objects");
+        let scratch = tempfile::tempdir_in(&graphs).expect("a scratch directory");
         for (name, source) in [
             ("hbg", Source::orchestration(source("hbg"), hbg).entry("build")),
             ("trb", Source::orchestration(source("trb"), trb).entry("build")),
@@ -46,7 +46,10 @@ pub(crate) fn graphs() -> &'static Path {
             ("spin", Source::kernel(source("spin"), CoreType::Aiv)),
         ] {
             let object = compiler.compile(&source).unwrap_or_else(|error| panic!("{error}"));
-            std::fs::write(graphs.join(format!("{name}.so")), &object.bytes).expect("write an object");
+            // As a whole: other processes may be reading it.
+            let (name, fresh) = (format!("{name}.so"), scratch.path().join(name));
+            std::fs::write(&fresh, &object.bytes).expect("write an object");
+            std::fs::rename(fresh, graphs.join(name)).expect("an object in its place");
         }
         graphs
     })

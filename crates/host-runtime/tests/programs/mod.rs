@@ -12,7 +12,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// A program of `tests/c`, compiled against the headers of `include/`.
 pub(crate) fn program(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let output = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Others may compile or run the same program at this moment: it appears as a whole, and whoever runs one keeps it.
+    let scratch = tempfile::tempdir_in(place).expect("a scratch directory");
+    let output = scratch.path().join(name);
     let (compiler, standard) = match name.ends_with(".cpp") {
         true => ("CXX", "-std=c++17"),
         false => ("CC", "-std=gnu11"),
@@ -29,7 +32,9 @@ pub(crate) fn program(name: &str) -> PathBuf {
         .output()
         .expect("the C compiler starts");
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    output
+    let program = place.join(name).with_extension("program");
+    std::fs::rename(output, &program).expect("a program in its place");
+    program
 }
 
 /// Runs a program, which has to succeed within the limit, and returns what it wrote.
