@@ -49,6 +49,30 @@ fn ranks_see_each_others_windows_and_leave_nothing() {
 }
 
 #[test]
+fn windows_are_fenced() {
+    let place = Place::new();
+    job(&place, "fences", 2, |session| {
+        let (base, domain) =
+            (session.windows(1 << 16).unwrap(), session.domain(1, &[0, 1], 1 << 16).unwrap());
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let is_closed = |address: u64| {
+            maps.lines().any(|line| {
+                let (range, access) = line.split_once(' ').unwrap();
+                let (start, end) = range.split_once('-').unwrap();
+                let bound = |text| u64::from_str_radix(text, 16).unwrap();
+                (bound(start)..bound(end)).contains(&address) && access.starts_with("---")
+            })
+        };
+        for windows in [&base, &domain] {
+            let (first, last) = (windows.address(0), windows.address(1));
+            assert!(is_closed(first - 1) && is_closed(last + (1 << 16)), "{maps}");
+            assert!(!is_closed(first) && !is_closed(last + (1 << 16) - 1), "{maps}");
+        }
+        session.barrier().unwrap();
+    });
+}
+
+#[test]
 fn nobody_passes_a_barrier_before_all_have_come() {
     let place = Place::new();
     let arrivals = AtomicU64::new(0);
