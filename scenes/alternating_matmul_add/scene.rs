@@ -1,5 +1,6 @@
 //! Cube and vector tasks take turns on the same memory.
 
+use chip_worker::ArgDirection::{In, Inout};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
@@ -14,8 +15,8 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_alternating" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/matmul.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/add.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/matmul.cpp").signature(&[Inout, In]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/add.cpp").signature(&[Inout, In]),
         ],
     }],
     cases,

@@ -27,15 +27,24 @@ Matrix copy_in(OrchestrationRuntime *rt, const ContinuousTensor &tensor) {
     return Matrix{reinterpret_cast<uint64_t>(dev), tensor.shapes[1], tensor.shapes[2]};
 }
 
+// What a tile is, for dumps: a task gets the address of its first element, and the length of the rows it lies in.
+TensorInfo describe(uint64_t tile, uint64_t row) {
+    const uint32_t shape[] = {static_cast<uint32_t>(tile), static_cast<uint32_t>(tile)};
+    const uint32_t around[] = {shape[0], static_cast<uint32_t>(row)};
+    return make_tensor_info(DataType::FLOAT32, 2, shape, around);
+}
+
 int multiply(OrchestrationRuntime *rt, uint64_t x, uint64_t x_stride, uint64_t y, uint64_t y_stride, uint64_t out,
              uint64_t tile) {
     uint64_t args[] = {x, x_stride, y, y_stride, out, tile};
-    return add_task(rt, args, 6, GEMM_TILE, CoreType::AIC);
+    const TensorInfo tensors[] = {describe(tile, x_stride), describe(tile, y_stride), describe(tile, tile)};
+    return add_task_with_tensor_info(rt, args, 6, GEMM_TILE, CoreType::AIC, tensors, 3);
 }
 
 int accumulate(OrchestrationRuntime *rt, uint64_t c, uint64_t c_stride, uint64_t partial, uint64_t tile) {
     uint64_t args[] = {c, c_stride, partial, tile};
-    return add_task(rt, args, 4, ADD_TILE, CoreType::AIV);
+    const TensorInfo tensors[] = {describe(tile, c_stride), describe(tile, tile)};
+    return add_task_with_tensor_info(rt, args, 4, ADD_TILE, CoreType::AIV, tensors, 2);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 //! A batch of matrix products on both kinds of cores.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
@@ -14,8 +15,8 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_bgemm" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/gemm_tile.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/add_tile.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/gemm_tile.cpp").signature(&[In, In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/add_tile.cpp").signature(&[Inout, In]),
         ],
     }],
     cases,

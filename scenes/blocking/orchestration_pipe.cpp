@@ -23,9 +23,10 @@ extern "C" int build_pipe(OrchestrationRuntime *rt, const ChipStorageTaskArgs &a
     void *dev_out = device_malloc(rt, bytes);
     record_tensor_pair(rt, out.data_as<void>(), dev_out, bytes);
 
+    const TensorInfo all = make_tensor_info_from_tensor_arg(values);
     uint64_t consume[] = {reinterpret_cast<uint64_t>(dev_out), count};
-    add_task(rt, consume, 2, CONSUME, CoreType::AIV);
+    add_task_with_tensor_info(rt, consume, 2, CONSUME, CoreType::AIV, &all, 1);
     uint64_t produce[] = {reinterpret_cast<uint64_t>(dev_values), count};
-    add_task(rt, produce, 2, PRODUCE, CoreType::AIC);
+    add_task_with_tensor_info(rt, produce, 2, PRODUCE, CoreType::AIC, &all, 1);
     return 0;
 }

@@ -1,6 +1,7 @@
 //! Kernels that wait for each other while they run, though no edge says so: on a chip they meet because every
 //! core is there, and a simulator has to bring them together on however few CPUs it has.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
@@ -27,8 +28,8 @@ pub(crate) const SCENE: Scene = Scene {
             name: PIPE,
             graph: Graph::Cpp { path: "orchestration_pipe.cpp", entry: "build_pipe" },
             kernels: &[
-                Kernel::cpp(0, CoreType::Aic, "kernels/produce.cpp"),
-                Kernel::cpp(1, CoreType::Aiv, "kernels/consume.cpp"),
+                Kernel::cpp(0, CoreType::Aic, "kernels/produce.cpp").signature(&[In]),
+                Kernel::cpp(1, CoreType::Aiv, "kernels/consume.cpp").signature(&[Out]),
             ],
         },
     ],

@@ -16,6 +16,7 @@ extern "C" int build_comm_collectives(OrchestrationRuntime *rt, const ChipStorag
         args.scalar(1),
         args.scalar(2),
     };
-    add_task(rt, slots, 5, static_cast<int>(args.scalar(0)), CoreType::AIV);
+    const TensorInfo tensors[] = {make_tensor_info_from_tensor_arg(in), make_tensor_info_from_tensor_arg(out)};
+    add_task_with_tensor_info(rt, slots, 5, static_cast<int>(args.scalar(0)), CoreType::AIV, tensors, 2);
     return 0;
 }

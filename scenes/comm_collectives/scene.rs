@@ -1,5 +1,6 @@
 //! Collectives among the ranks of a job: a kernel each, which waits in memory for those of the other ranks.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
@@ -14,11 +15,11 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_comm_collectives" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aiv, "kernels/allreduce_ring.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/allgather.cpp"),
-            Kernel::cpp(2, CoreType::Aiv, "kernels/reduce_scatter.cpp"),
-            Kernel::cpp(3, CoreType::Aiv, "kernels/broadcast.cpp"),
-            Kernel::cpp(4, CoreType::Aiv, "kernels/all_to_all.cpp"),
+            Kernel::cpp(0, CoreType::Aiv, "kernels/allreduce_ring.cpp").signature(&[In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/allgather.cpp").signature(&[In, Out]),
+            Kernel::cpp(2, CoreType::Aiv, "kernels/reduce_scatter.cpp").signature(&[In, Out]),
+            Kernel::cpp(3, CoreType::Aiv, "kernels/broadcast.cpp").signature(&[In, Out]),
+            Kernel::cpp(4, CoreType::Aiv, "kernels/all_to_all.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

@@ -16,7 +16,9 @@ extern "C" int build_comm_domains(OrchestrationRuntime *rt, const ChipStorageTas
             in.nbytes() / sizeof(int64_t),
             args.scalar(static_cast<int>(domain)),
         };
-        add_task(rt, slots, 4, 0, CoreType::AIV);
+        const TensorInfo like = make_tensor_info_from_tensor_arg(in);
+        const TensorInfo tensors[] = {like, like};
+        add_task_with_tensor_info(rt, slots, 4, 0, CoreType::AIV, tensors, 2);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 //! Two domains of the ranks of a job at once, with a rank that is in both.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, DevPtr, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
@@ -13,7 +14,7 @@ pub(crate) const SCENE: Scene = Scene {
     programs: &[Program {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_comm_domains" },
-        kernels: &[Kernel::cpp(0, CoreType::Aiv, "kernels/weighted_sum.cpp")],
+        kernels: &[Kernel::cpp(0, CoreType::Aiv, "kernels/weighted_sum.cpp").signature(&[In, Out])],
     }],
     cases,
 };

@@ -1,5 +1,6 @@
 //! Tokens that are worked on by the ranks of their experts, and come back.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
@@ -14,10 +15,10 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_comm_experts" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aiv, "kernels/dispatch.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/expect.cpp"),
-            Kernel::cpp(2, CoreType::Aic, "kernels/run_experts.cpp"),
-            Kernel::cpp(3, CoreType::Aiv, "kernels/combine.cpp"),
+            Kernel::cpp(0, CoreType::Aiv, "kernels/dispatch.cpp").signature(&[In]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/expect.cpp").signature(&[Inout]),
+            Kernel::cpp(2, CoreType::Aic, "kernels/run_experts.cpp").signature(&[In]),
+            Kernel::cpp(3, CoreType::Aiv, "kernels/combine.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

@@ -14,9 +14,15 @@ uint64_t on_device(OrchestrationRuntime *rt, const ContinuousTensor &tensor) {
     return address(dev);
 }
 
+TensorInfo matrix(uint64_t rows, uint64_t columns) {
+    const uint32_t shape[] = {static_cast<uint32_t>(rows), static_cast<uint32_t>(columns)};
+    return make_tensor_info(DataType::FLOAT32, 2, shape);
+}
+
 int matmul(OrchestrationRuntime *rt, uint64_t a, uint64_t b, uint64_t out, uint64_t m, uint64_t k, uint64_t n) {
     uint64_t slots[6] = {a, b, out, m, k, n};
-    return add_task(rt, slots, 6, MATMUL, CoreType::AIC);
+    const TensorInfo tensors[] = {matrix(m, k), matrix(k, n), matrix(m, n)};
+    return add_task_with_tensor_info(rt, slots, 6, MATMUL, CoreType::AIC, tensors, 3);
 }
 
 }  // namespace
@@ -35,10 +41,12 @@ extern "C" int build_comm_ffn(OrchestrationRuntime *rt, const ChipStorageTaskArg
 
     const int up = matmul(rt, on_device(rt, x), on_device(rt, w1), hidden, m, k, h);
     uint64_t relu_slots[2] = {hidden, m * h};
-    const int relu = add_task(rt, relu_slots, 2, RELU, CoreType::AIV);
+    const TensorInfo hidden_info = matrix(m, h);
+    const int relu = add_task_with_tensor_info(rt, relu_slots, 2, RELU, CoreType::AIV, &hidden_info, 1);
     const int down = matmul(rt, hidden, on_device(rt, w2), partial, m, h, n);
     uint64_t sum_slots[4] = {partial, address(sum), m * n, args.scalar(0)};
-    const int allreduce = add_task(rt, sum_slots, 4, ALLREDUCE, CoreType::AIV);
+    const TensorInfo sum_infos[] = {matrix(m, n), matrix(m, n)};
+    const int allreduce = add_task_with_tensor_info(rt, sum_slots, 4, ALLREDUCE, CoreType::AIV, sum_infos, 2);
     add_successor(rt, up, relu);
     add_successor(rt, relu, down);
     add_successor(rt, down, allreduce);

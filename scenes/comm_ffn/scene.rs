@@ -1,5 +1,6 @@
 //! A feed-forward layer whose weights are spread over the ranks.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Random, Scene, Stage, Tolerance};
 
@@ -14,9 +15,9 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_comm_ffn" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/matmul.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/relu.cpp"),
-            Kernel::cpp(2, CoreType::Aiv, "kernels/allreduce.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/matmul.cpp").signature(&[In, In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/relu.cpp").signature(&[Inout]),
+            Kernel::cpp(2, CoreType::Aiv, "kernels/allreduce.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

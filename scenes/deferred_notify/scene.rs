@@ -1,5 +1,6 @@
 //! Tasks that are over long after their kernels.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,9 +15,9 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_deferred_notify" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aiv, "kernels/defer.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/notify.cpp"),
-            Kernel::cpp(2, CoreType::Aic, "kernels/collect.cpp"),
+            Kernel::cpp(0, CoreType::Aiv, "kernels/defer.cpp").signature(&[Inout, In]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/notify.cpp").signature(&[Inout, Inout]),
+            Kernel::cpp(2, CoreType::Aic, "kernels/collect.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

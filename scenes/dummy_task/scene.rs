@@ -1,10 +1,13 @@
 //! Tasks without kernels: one id for many, and one many times.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
-const KERNELS: &[Kernel] =
-    &[Kernel::cpp(0, CoreType::Aiv, "kernels/store.cpp"), Kernel::cpp(1, CoreType::Aic, "kernels/sum.cpp")];
+const KERNELS: &[Kernel] = &[
+    Kernel::cpp(0, CoreType::Aiv, "kernels/store.cpp").signature(&[Out]),
+    Kernel::cpp(1, CoreType::Aic, "kernels/sum.cpp").signature(&[In, Out]),
+];
 const FAN: &str = "fan";
 const CHAIN: &str = "chain";
 

@@ -1,5 +1,6 @@
 //! Orchestrations that give up, and what that does to the run and to the ones after it.
 
+use chip_worker::ArgDirection::Inout;
 use chip_worker::{CallConfig, CallableHandle, CoreType, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
@@ -13,7 +14,7 @@ pub(crate) const SCENE: Scene = Scene {
     programs: &[Program {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_explicit_fatal" },
-        kernels: &[Kernel::cpp(0, CoreType::Aiv, "kernels/add_one.cpp")],
+        kernels: &[Kernel::cpp(0, CoreType::Aiv, "kernels/add_one.cpp").signature(&[Inout])],
     }],
     cases,
 };

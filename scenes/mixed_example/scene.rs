@@ -1,5 +1,6 @@
 //! Tasks on one, two and three cores of a cluster.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,10 +15,11 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_mixed" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/plain.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/plain.cpp"),
-            Kernel::cpp(2, CoreType::Aic, "kernels/feed_one.cpp"),
-            Kernel::cpp(3, CoreType::Aiv, "kernels/eat_one.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/plain.cpp").signature(&[In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/plain.cpp").signature(&[In, Out]),
+            Kernel::cpp(2, CoreType::Aic, "kernels/feed_one.cpp").signature(&[In]),
+            Kernel::cpp(3, CoreType::Aiv, "kernels/eat_one.cpp").signature(&[Out]),
+            // A task of two kernels of a kind has more tensors by their signatures than it is given, so these have none.
             Kernel::cpp(4, CoreType::Aic, "kernels/feed_two.cpp"),
             Kernel::cpp(5, CoreType::Aiv, "kernels/eat_half.cpp"),
             Kernel::cpp(6, CoreType::Aiv, "kernels/ping_pong.cpp"),

@@ -1,13 +1,14 @@
 //! Attention over a cache in blocks, with the softmax taken block by block.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RingOptions, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
 const KERNELS: &[Kernel] = &[
-    Kernel::cpp(0, CoreType::Aic, "kernels/scores.cpp"),
-    Kernel::cpp(1, CoreType::Aiv, "kernels/softmax_prepare.cpp"),
-    Kernel::cpp(2, CoreType::Aic, "kernels/weighted_sum.cpp"),
-    Kernel::cpp(3, CoreType::Aiv, "kernels/online_update.cpp"),
+    Kernel::cpp(0, CoreType::Aic, "kernels/scores.cpp").signature(&[In, In, Out]),
+    Kernel::cpp(1, CoreType::Aiv, "kernels/softmax_prepare.cpp").signature(&[In, Out, Out, Out]),
+    Kernel::cpp(2, CoreType::Aic, "kernels/weighted_sum.cpp").signature(&[In, In, Out]),
+    Kernel::cpp(3, CoreType::Aiv, "kernels/online_update.cpp").signature(&[In, In, In, Inout, Inout, Inout]),
 ];
 const AUTO: &str = "auto";
 const MANUAL: &str = "manual";

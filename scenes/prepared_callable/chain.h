@@ -25,10 +25,12 @@ inline int build_chain(OrchestrationRuntime *rt, const ChipStorageTaskArgs &args
     void *dev_out = device_malloc(rt, bytes);
     record_tensor_pair(rt, out.data_as<void>(), dev_out, bytes);
 
+    const TensorInfo like = make_tensor_info_from_tensor_arg(x);
+    const TensorInfo tensors[] = {like, like};
     const auto task = [&](Step step, void *from, void *to) {
         uint64_t slots[] = {reinterpret_cast<uint64_t>(from), step.operand, reinterpret_cast<uint64_t>(to),
                             bytes / sizeof(uint64_t)};
-        return add_task(rt, slots, 4, step.kernel, CoreType::AIV);
+        return add_task_with_tensor_info(rt, slots, 4, step.kernel, CoreType::AIV, tensors, 2);
     };
     const int t_first = task(first, dev_x, dev_between);
     const int t_second = task(second, dev_between, dev_out);

@@ -1,10 +1,13 @@
 //! Callables are registered once and run often; they come, go and change places while the worker lives.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CallableHandle, CoreType, DlopenCounts, Platform, RuntimeKind};
 use scene::{Case, CaseError, Data, Graph, Kernel, Program, Scene, Stage, Tolerance};
 
-const KERNELS: &[Kernel] =
-    &[Kernel::cpp(0, CoreType::Aiv, "kernels/scale.cpp"), Kernel::cpp(1, CoreType::Aiv, "kernels/shift.cpp")];
+const KERNELS: &[Kernel] = &[
+    Kernel::cpp(0, CoreType::Aiv, "kernels/scale.cpp").signature(&[In, Out]),
+    Kernel::cpp(1, CoreType::Aiv, "kernels/shift.cpp").signature(&[In, Out]),
+];
 
 pub(crate) const SCENE: Scene = Scene {
     name: "prepared_callable",

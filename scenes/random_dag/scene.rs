@@ -26,6 +26,7 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_random_dag" },
         kernels: &[
+            // Without signatures: every task would dump the results of all.
             Kernel::cpp(0, CoreType::Aic, "kernels/fold.cpp"),
             Kernel::cpp(1, CoreType::Aiv, "kernels/fold.cpp"),
         ],

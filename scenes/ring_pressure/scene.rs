@@ -1,5 +1,6 @@
 //! A long stream of tasks through small rings.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RingOptions, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,9 +15,9 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_ring_pressure" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/step.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/add.cpp"),
-            Kernel::cpp(2, CoreType::Aiv, "kernels/step.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/step.cpp").signature(&[In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/add.cpp").signature(&[Inout, In]),
+            Kernel::cpp(2, CoreType::Aiv, "kernels/step.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

@@ -9,6 +9,12 @@ namespace {
 
 enum Kernel { AXPY = 0, SUM = 1 };
 
+// Elements one behind the other, for dumps.
+TensorInfo elements(uint64_t count) {
+    const auto extent = static_cast<uint32_t>(count);
+    return make_tensor_info(DataType::UINT64, 1, &extent);
+}
+
 uint64_t copy_in(OrchestrationRuntime *rt, const ContinuousTensor &tensor) {
     void *dev = device_malloc(rt, tensor.nbytes());
     copy_to_device(rt, dev, tensor.data_as<void>(), tensor.nbytes());
@@ -33,14 +39,16 @@ extern "C" int build_axpy_sum(OrchestrationRuntime *rt, const ChipStorageTaskArg
     record_tensor_pair(rt, total.data_as<void>(), dev_total, total.nbytes());
 
     const uint64_t block = count / blocks;
+    const TensorInfo of_block[] = {elements(block), elements(block)};
     std::vector<int> tasks;
     for (uint64_t first = 0; first < count; first += block) {
         const uint64_t offset = first * sizeof(uint64_t);
         uint64_t slots[] = {dev_x + offset, dev_y + offset, block, alpha};
-        tasks.push_back(add_task(rt, slots, 4, AXPY, CoreType::AIV));
+        tasks.push_back(add_task_with_tensor_info(rt, slots, 4, AXPY, CoreType::AIV, of_block, 2));
     }
     uint64_t slots[] = {dev_y, count, reinterpret_cast<uint64_t>(dev_total)};
-    const int sum = add_task(rt, slots, 3, SUM, CoreType::AIC);
+    const TensorInfo of_sum[] = {elements(count), elements(1)};
+    const int sum = add_task_with_tensor_info(rt, slots, 3, SUM, CoreType::AIC, of_sum, 2);
     for (int task : tasks) {
         add_successor(rt, task, sum);
     }

@@ -1,8 +1,9 @@
 //! The same graph four times: orchestration and kernels each in C++ and in Rust.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{
-    CallConfig, CoreType, GraphBuilder, GraphError, KernelContext, KernelFault, NativeGraph, NativeKernel,
-    Platform, RuntimeKind, TaskId,
+    CallConfig, CoreType, DataType, GraphBuilder, GraphError, KernelContext, KernelFault, NativeGraph,
+    NativeKernel, Platform, RuntimeKind, TaskId, TensorInfo,
 };
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -10,12 +11,12 @@ const CPP_GRAPH: Graph = Graph::Cpp { path: "orchestration.cpp", entry: "build_a
 const RUST_GRAPH: Graph = Graph::Rust(|| NativeGraph::new(build_axpy_sum));
 
 const CPP_KERNELS: &[Kernel] = &[
-    Kernel::cpp(AXPY, CoreType::Aiv, "kernels/axpy.cpp"),
-    Kernel::cpp(SUM, CoreType::Aic, "kernels/sum.cpp"),
+    Kernel::cpp(AXPY, CoreType::Aiv, "kernels/axpy.cpp").signature(&[In, Inout]),
+    Kernel::cpp(SUM, CoreType::Aic, "kernels/sum.cpp").signature(&[In, Out]),
 ];
 const RUST_KERNELS: &[Kernel] = &[
-    Kernel::rust(AXPY, CoreType::Aiv, || NativeKernel::new("axpy", axpy)),
-    Kernel::rust(SUM, CoreType::Aic, || NativeKernel::new("sum", sum)),
+    Kernel::rust(AXPY, CoreType::Aiv, || NativeKernel::new("axpy", axpy)).signature(&[In, Inout]),
+    Kernel::rust(SUM, CoreType::Aic, || NativeKernel::new("sum", sum)).signature(&[In, Out]),
 ];
 
 const AXPY: u32 = 0;
@@ -66,14 +67,25 @@ fn build_axpy_sum(graph: &mut GraphBuilder<'_>) -> Result<(), GraphError> {
     }
     let (x, y, total) = (graph.stage_in(0)?, graph.stage_inout(1)?, graph.stage_out(2)?);
     let block = count / blocks;
+    let (of_block, of_all, of_total) = (elements(block)?, elements(count)?, elements(1)?);
     let mut tasks: Vec<TaskId> = Vec::new();
     for index in 0..blocks {
         let offset = index * block * 8;
         let args = [x.addr() + offset, y.addr() + offset, block, alpha];
-        tasks.push(graph.add_task(&args, 0, CoreType::Aiv)?);
+        let task = graph.add_task(&args, 0, CoreType::Aiv)?;
+        graph.set_tensor_info(task, &[of_block, of_block])?;
+        tasks.push(task);
     }
     let sum = graph.add_task(&[y.addr(), count, total.addr()], 1, CoreType::Aic)?;
+    graph.set_tensor_info(sum, &[of_all, of_total])?;
     tasks.into_iter().try_for_each(|task| graph.add_successor(task, sum))
+}
+
+/// Elements one behind the other, for dumps.
+fn elements(count: u64) -> Result<TensorInfo, GraphError> {
+    let message = |error: &dyn std::error::Error| GraphError::Message(error.to_string());
+    let extent = u32::try_from(count).map_err(|error| message(&error))?;
+    TensorInfo::whole(DataType::Uint64, &[extent]).map_err(|error| message(&error))
 }
 
 /// What `kernels/axpy.cpp` does.

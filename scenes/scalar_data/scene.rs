@@ -1,5 +1,6 @@
 //! The orchestration reads what tasks computed and goes on accordingly.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
@@ -18,16 +19,16 @@ pub(crate) const SCENE: Scene = Scene {
             name: COLLATZ,
             graph: Graph::Cpp { path: "orchestration_collatz.cpp", entry: "build_collatz" },
             kernels: &[
-                Kernel::cpp(0, CoreType::Aiv, "kernels/collatz.cpp"),
-                Kernel::cpp(1, CoreType::Aic, "kernels/axpy.cpp"),
+                Kernel::cpp(0, CoreType::Aiv, "kernels/collatz.cpp").signature(&[Inout]),
+                Kernel::cpp(1, CoreType::Aic, "kernels/axpy.cpp").signature(&[In, In, Out]),
             ],
         },
         Program {
             name: REWRITE,
             graph: Graph::Cpp { path: "orchestration_rewrite.cpp", entry: "build_rewrite" },
             kernels: &[
-                Kernel::cpp(0, CoreType::Aiv, "kernels/add_one.cpp"),
-                Kernel::cpp(1, CoreType::Aic, "kernels/copy_late.cpp"),
+                Kernel::cpp(0, CoreType::Aiv, "kernels/add_one.cpp").signature(&[Inout]),
+                Kernel::cpp(1, CoreType::Aic, "kernels/copy_late.cpp").signature(&[In, Out]),
             ],
         },
     ],

@@ -1,5 +1,6 @@
 //! What a kernel of a task of several blocks is told.
 
+use chip_worker::ArgDirection::{In, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,8 +15,8 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_spmd_basic" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/describe.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/describe.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/describe.cpp").signature(&[In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/describe.cpp").signature(&[In, Out]),
         ],
     }],
     cases,

@@ -14,6 +14,7 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_spmd_multiblock_aiv" },
         kernels: &[
+            // Without signatures: every block would dump all of its task.
             Kernel::cpp(0, CoreType::Aiv, "kernels/reverse.cpp"),
             Kernel::cpp(1, CoreType::Aiv, "kernels/copy.cpp"),
         ],

@@ -1,5 +1,6 @@
 //! More blocks than clusters, each on several cores.
 
+use chip_worker::ArgDirection::{In, Inout};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,7 +15,8 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_spmd_multiblock_mix" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/lead.cpp"),
+            // Both kernels use both tensors of a task; a dump is told once, by that of the cube core.
+            Kernel::cpp(0, CoreType::Aic, "kernels/lead.cpp").signature(&[In, Inout]),
             Kernel::cpp(1, CoreType::Aiv, "kernels/follow.cpp"),
         ],
     }],

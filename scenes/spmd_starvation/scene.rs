@@ -1,5 +1,6 @@
 //! A wide task gets its cores although small ones could always take them.
 
+use chip_worker::ArgDirection::Inout;
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,8 +15,8 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_spmd_starvation" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/small.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/small.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/small.cpp").signature(&[Inout]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/small.cpp").signature(&[Inout]),
             Kernel::cpp(2, CoreType::Aic, "kernels/wide.cpp"),
             Kernel::cpp(3, CoreType::Aiv, "kernels/wide.cpp"),
         ],

@@ -1,5 +1,6 @@
 //! Tasks that hang unless all their blocks run at the same time.
 
+use chip_worker::ArgDirection::Inout;
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Scene, Tolerance};
 
@@ -14,10 +15,10 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_spmd_sync_start" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aic, "kernels/meet.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/meet.cpp"),
-            Kernel::cpp(2, CoreType::Aic, "kernels/add.cpp"),
-            Kernel::cpp(3, CoreType::Aiv, "kernels/add.cpp"),
+            Kernel::cpp(0, CoreType::Aic, "kernels/meet.cpp").signature(&[Inout, Inout]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/meet.cpp").signature(&[Inout, Inout]),
+            Kernel::cpp(2, CoreType::Aic, "kernels/add.cpp").signature(&[Inout]),
+            Kernel::cpp(3, CoreType::Aiv, "kernels/add.cpp").signature(&[Inout]),
         ],
     }],
     cases,

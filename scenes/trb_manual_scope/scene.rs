@@ -1,5 +1,6 @@
 //! Dependencies that the orchestration names itself.
 
+use chip_worker::ArgDirection::{In, Inout, Out};
 use chip_worker::{CallConfig, CoreType, Platform, RuntimeKind};
 use scene::{Case, Data, Graph, Kernel, Program, Random, Scene, Tolerance};
 
@@ -14,10 +15,10 @@ pub(crate) const SCENE: Scene = Scene {
         name: "main",
         graph: Graph::Cpp { path: "orchestration.cpp", entry: "build_trb_manual_scope" },
         kernels: &[
-            Kernel::cpp(0, CoreType::Aiv, "kernels/combine.cpp"),
-            Kernel::cpp(1, CoreType::Aiv, "kernels/sum_up.cpp"),
-            Kernel::cpp(2, CoreType::Aic, "kernels/double.cpp"),
-            Kernel::cpp(3, CoreType::Aic, "kernels/combine.cpp"),
+            Kernel::cpp(0, CoreType::Aiv, "kernels/combine.cpp").signature(&[In, In, Out]),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/sum_up.cpp").signature(&[Inout, In]),
+            Kernel::cpp(2, CoreType::Aic, "kernels/double.cpp").signature(&[Inout]),
+            Kernel::cpp(3, CoreType::Aic, "kernels/combine.cpp").signature(&[In, In, Out]),
         ],
     }],
     cases,

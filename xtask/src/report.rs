@@ -13,10 +13,11 @@ const HELP: &str = "\
 cargo xtask report [OPTIONS] DIR
 
 Makes one HTML page, which opens without a network, and a trace for Perfetto or chrome://tracing of the files that a
-run's diagnostics left in DIR: l2_perf_records.json, deps.json, pmu.csv, scope_stats/ and tensor_dump/, as far as
-they are there.
+run's diagnostics left in DIR: l2_perf_records.json, deps.json, pmu.csv, scope_stats/, tensor_dump/ and run.json, as
+far as they are there.
 
   --out FILE         the page (default: DIR/report.html); the trace, trace.json, goes beside it
+  --title TEXT       what the page is called (default: the name of DIR)
   --func-names FILE  names of kernels: {\"0\": \"name\", ...}, or the same under \"callable_id_to_name\"
                      (default: a file name_map*.json in DIR, if there is just one)
   --check            make nothing; say what is wrong with the records
@@ -39,6 +40,7 @@ const TOLD: usize = 20;
 struct Options {
     directory: Option<PathBuf>,
     out: Option<PathBuf>,
+    title: Option<String>,
     func_names: Option<PathBuf>,
     check: bool,
     all: bool,
@@ -68,7 +70,8 @@ pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
     let names = names(&options, directory)?;
     let page = options.out.clone().unwrap_or_else(|| directory.join("report.html"));
     let trace = page.with_file_name("trace.json");
-    make(&run, &title(directory), &names, &findings, (&page, &trace))?;
+    let title = options.title.clone().unwrap_or_else(|| title(directory));
+    make(&run, &title, &names, &findings, (&page, &trace))?;
     writeln!(io::stdout(), "{}\n{}", page.display(), trace.display())?;
     if !findings.is_empty() {
         let directory = directory.display();
@@ -89,6 +92,9 @@ impl Options {
         while let Some(arg) = parser.next().map_err(text)? {
             match arg {
                 Long("out") => options.out = Some(parser.value().map_err(text)?.into()),
+                Long("title") => {
+                    options.title = Some(parser.value().and_then(|title| title.string()).map_err(text)?)
+                }
                 Long("func-names") => options.func_names = Some(parser.value().map_err(text)?.into()),
                 Long("check") => options.check = true,
                 Long("all") => options.all = true,
@@ -162,5 +168,9 @@ fn tell(run: &Run, findings: &[Finding], most: usize) -> Result<()> {
     let found =
         if findings.is_empty() { "all is well".to_owned() } else { format!("{} findings", findings.len()) };
     writeln!(out, "{}: {found}", counts.join(", "))?;
+    let untold = run_report::untold(run);
+    if untold > 0 {
+        writeln!(out, "{untold} tasks have no record; nothing tells whether they have a kernel (run.json)")?;
+    }
     Ok(())
 }

@@ -50,11 +50,14 @@ fn the_page_goes_where_it_is_wanted_with_the_names_that_are_given() {
     let names = scratch.path().join("names.json");
     fs::write(&names, r#"{"callable_id_to_name": {"0": "the </script> kernel"}}"#).unwrap();
     let page = scratch.path().join("new/page.html");
-    let args = [&*directory, "--out", page.to_str().unwrap(), "--func-names", names.to_str().unwrap()];
+    let names_of = names.to_str().unwrap();
+    let args =
+        [&*directory, "--out", page.to_str().unwrap(), "--func-names", names_of, "--title", "a run & more"];
     let ended = report(&args);
     assert_eq!((ended.code, &*ended.err), (0, ""));
     let text = fs::read_to_string(&page).unwrap();
     assert!(text.contains("the \\u003c/script> kernel") && !text.contains("func_0\""));
+    assert!(text.contains("<h1>a run &amp; more</h1>"));
     assert!(scratch.path().join("new/trace.json").exists());
     // A map among the files is taken without being named.
     fs::copy(&names, format!("{directory}/name_map_1.json")).unwrap();
@@ -76,6 +79,20 @@ fn a_clean_run_passes_the_check() {
             || ended.out.contains("dumped tensors: all is well")
     );
     assert!(!Path::new(&format!("{directory}/report.html")).exists());
+}
+
+#[test]
+fn tasks_that_may_have_no_kernel_are_no_findings_but_are_told() {
+    let (_scratch, directory) = sample();
+    fs::remove_file(format!("{directory}/run.json")).unwrap();
+    let ended = report(&[&directory, "--check"]);
+    assert_eq!((ended.code, &*ended.err), (0, ""), "{}", ended.out);
+    assert!(ended.out.contains("all is well\n"), "{}", ended.out);
+    assert!(
+        ended.out.ends_with(" tasks have no record; nothing tells whether they have a kernel (run.json)\n"),
+        "{}",
+        ended.out
+    );
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::time::Duration;
 use bytemuck::Zeroable as _;
 use hal_sys::{AddrKind, Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
-use task_interface::records::RecordMemory;
 
-use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -24,8 +22,13 @@ impl OnboardChip for Chip {
             log_level: launch.log_level,
             log_info_v: launch.log_verbosity,
             enable_profiling_flag: launch.records.flags,
+            dump_data_base: launch.records.dump,
             l2_perf_data_base: launch.records.swimlane,
+            pmu_data_base: launch.records.pmu,
+            dep_gen_data_base: launch.records.submits,
+            scope_stats_data_base: launch.records.scopes,
             aicore_ring_addr: launch.records.core_times,
+            pmu_reg_addrs: launch.pmu_registers,
             device_wall_data_base: launch.wall,
             device_id: launch.device_id,
             ..KernelArgs::zeroed()
@@ -43,12 +46,12 @@ impl OnboardChip for Chip {
         Ok(table(base, present))
     }
 
-    fn has_ranks(&self) -> bool {
+    fn has_pmu_table(&self) -> bool {
         true
     }
 
-    fn records(&self) -> &'static RecordMemory {
-        &RECORDS
+    fn has_ranks(&self) -> bool {
+        true
     }
 
     fn maps_records(&self) -> bool {
@@ -128,8 +131,10 @@ mod tests {
         launch.log_level = 5;
         launch.log_verbosity = 6;
         launch.records.flags = 7;
-        launch.records.swimlane = 10;
-        launch.records.core_times = 11;
+        let records = &mut launch.records;
+        [records.swimlane, records.core_times, records.dump, records.pmu] = [10, 11, 12, 13];
+        [records.pmu_rings, records.scopes, records.submits] = [14, 15, 16];
+        launch.pmu_registers = 17;
         launch.wall = 8;
         launch.device_id = 9;
         let bytes = crate::CHIP.kernel_args(&launch);
@@ -139,10 +144,29 @@ mod tests {
             [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id],
             [5, 6, 7, 9]
         );
-        assert_eq!([args.device_wall_data_base, args.l2_perf_data_base, args.aicore_ring_addr], [8, 10, 11]);
+        assert_eq!(args.device_wall_data_base, 8);
+        let places = |args: &KernelArgs| {
+            [
+                args.dump_data_base,
+                args.l2_perf_data_base,
+                args.pmu_data_base,
+                args.dep_gen_data_base,
+                args.scope_stats_data_base,
+                args.aicore_ring_addr,
+                args.pmu_reg_addrs,
+            ]
+        };
+        assert_eq!(places(&args), [12, 10, 13, 16, 15, 11, 17]);
         [args.device_args, args.runtime_args, args.regs, args.ffts_base_addr] = [0; 4];
         [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id] = [0; 4];
-        [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_ring_addr] = [0; 3];
+        args.device_wall_data_base = 0;
+        args.dump_data_base = 0;
+        args.l2_perf_data_base = 0;
+        args.pmu_data_base = 0;
+        args.dep_gen_data_base = 0;
+        args.scope_stats_data_base = 0;
+        args.aicore_ring_addr = 0;
+        args.pmu_reg_addrs = 0;
         assert_eq!(args, KernelArgs::zeroed(), "the rest is zero");
     }
 }

@@ -5,9 +5,9 @@ use std::mem::{offset_of, size_of};
 
 use bytemuck::{Pod, Zeroable};
 use task_interface::records::{
-    self as records, Buffer, BufferState, CoreTimesMemory, DumpMemory, DumpState, FreeQueue, HeadedBuffer,
-    KIND_CORE_TIMES, KIND_PHASES, KIND_TASKS, PhaseRecord, PmuMemory, PmuRecordHead, ReadyEntry, ReadyQueues,
-    RecordMemory, ScopeMemory, ScopeState, SubmitMemory, SwimlaneMemory, TaskRecordHead, UnitLayout,
+    self as records, Buffer, BufferState, CoreTimesMemory, FreeQueue, HeadedBuffer, KIND_CORE_TIMES,
+    KIND_PHASES, KIND_TASKS, PhaseRecord, PmuMemory, PmuRecordHead, ReadyEntry, ReadyQueues, RecordMemory,
+    SubmitMemory, SubmitRecord, SwimlaneMemory, TaskRecordHead, UnitLayout,
 };
 use task_interface::{assert_layout, unit_layout};
 
@@ -209,7 +209,7 @@ pub struct SubmitState {
     pub dropped_record_count: u32,
     /// Records that were tried.
     pub total_record_count: u32,
-    /// Of these, those that continue another.
+    /// Records that continue another; those are not among the ones above.
     pub total_overflow_record_count: u32,
     /// Padding.
     pub pad: [u32; 10],
@@ -218,55 +218,6 @@ pub struct SubmitState {
 assert_layout!(SubmitState, size 192, align 64, {
     free_queue @ 0, current_buf_ptr @ 128, current_buf_seq @ 136, dropped_record_count @ 140, total_record_count @ 144,
     total_overflow_record_count @ 148, pad @ 152,
-});
-
-/// A submit. 2624 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, align(64))]
-#[allow(clippy::exhaustive_structs, reason = "a wire format")]
-pub struct SubmitRecord {
-    /// The task.
-    pub task_id: u64,
-    /// 1 in a scope with dependencies by hand, 2 continued, 4 continues another, 8 the last that does.
-    pub flags: u32,
-    /// Tensors.
-    pub tensor_count: u16,
-    /// Dependencies by hand.
-    pub explicit_dep_count: u16,
-    /// These.
-    pub explicit_deps: [u64; 64],
-    /// By tensor: raw [`TensorArgType`](task_interface::TensorArgType).
-    pub arg_types: [u8; 16],
-    /// Padding.
-    pub pad0: [u64; 4],
-    /// The tensors as they were at the submit; zeros for outputs that it makes.
-    pub tensors: [[u8; 128]; 16],
-}
-
-assert_layout!(SubmitRecord, size 2624, align 64, {
-    task_id @ 0, flags @ 8, tensor_count @ 12, explicit_dep_count @ 14, explicit_deps @ 16, arg_types @ 528,
-    pad0 @ 544, tensors @ 576,
-});
-
-/// More dependencies of a submit. 2624 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, align(64))]
-#[allow(clippy::exhaustive_structs, reason = "a wire format")]
-pub struct SubmitOverflowRecord {
-    /// The task.
-    pub task_id: u64,
-    /// As of a [`SubmitRecord`].
-    pub flags: u32,
-    /// Dependencies here.
-    pub dep_count: u16,
-    /// 0.
-    pub reserved: u16,
-    /// These.
-    pub deps: [u64; 326],
-}
-
-assert_layout!(SubmitOverflowRecord, size 2624, align 64, {
-    task_id @ 0, flags @ 8, dep_count @ 12, reserved @ 14, deps @ 16,
 });
 
 /// A buffer of submits.
@@ -284,6 +235,7 @@ const SUBMITS: Option<SubmitMemory> = Some(SubmitMemory {
     submits: unit_layout!(SubmitState, FreeQueue, kind 0,
         total Some(offset_of!(SubmitState, total_record_count)), mismatched None,
         buffer SubmitBuffer, buffers 4, primed 4),
+    num_instances: offset_of!(SubmitHeader, num_instances),
     overflows: offset_of!(SubmitState, total_overflow_record_count),
 });
 
@@ -298,11 +250,7 @@ pub static RECORDS: RecordMemory = RecordMemory {
         phase_header_bytes: size_of::<PhaseHeader>(),
         phases: BufferState::layout::<PhaseRecord, PHASES>(KIND_PHASES, 16, 1),
     },
-    dump: DumpMemory {
-        queues: DumpHeader::QUEUES,
-        tensors: DumpState::LAYOUT,
-        arena_bytes: 8 * 256 * 65_536,
-    },
+    dump: DumpHeader::memory(8 * 256 * 65_536),
     pmu: PmuMemory {
         queues: PmuHeader::QUEUES,
         num_cores: offset_of!(PmuHeader, num_cores),
@@ -313,6 +261,6 @@ pub static RECORDS: RecordMemory = RecordMemory {
         counters: 8,
         ring: PMU_RING,
     },
-    scopes: ScopeMemory { queues: ScopeHeader::QUEUES, borders: ScopeState::LAYOUT },
+    scopes: ScopeHeader::MEMORY,
     submits: SUBMITS,
 };

@@ -18,6 +18,7 @@ mod registers;
 mod sim_programs;
 
 use device_runner::{Arch, Diagnostics, Limits, Register, SimPrograms};
+use task_interface::records::RecordMemory;
 
 pub use kernel_args::KernelArgs;
 
@@ -56,6 +57,10 @@ impl Arch for Chip {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         registers::sim_block_offset(offset)
+    }
+
+    fn records(&self) -> &'static RecordMemory {
+        &records::RECORDS
     }
 
     fn sim_programs(&self) -> &'static SimPrograms {

@@ -3,9 +3,7 @@
 use bytemuck::Zeroable as _;
 use hal_sys::{Group, Hal, HalError};
 use onboard::{LaunchArgs, OnboardChip, RegisterBank};
-use task_interface::records::RecordMemory;
 
-use crate::records::RECORDS;
 use crate::{Chip, KernelArgs};
 
 impl OnboardChip for Chip {
@@ -21,8 +19,12 @@ impl OnboardChip for Chip {
             log_level: launch.log_level,
             log_info_v: launch.log_verbosity,
             enable_profiling_flag: launch.records.flags,
+            dump_data_base: launch.records.dump,
             l2_perf_data_base: launch.records.swimlane,
+            pmu_data_base: launch.records.pmu,
             aicore_l2_perf_ring_addrs: launch.records.core_times,
+            aicore_pmu_ring_addrs: launch.records.pmu_rings,
+            scope_stats_data_base: launch.records.scopes,
             device_wall_data_base: launch.wall,
             device_id: launch.device_id,
             ..KernelArgs::zeroed()
@@ -37,19 +39,19 @@ impl OnboardChip for Chip {
         Ok(table(&bases?))
     }
 
-    fn records(&self) -> &'static RecordMemory {
-        &RECORDS
-    }
-
     fn maps_records(&self) -> bool {
         false
     }
 
-    /// There is no such unit.
+    fn has_pmu_table(&self) -> bool {
+        false
+    }
+
     fn has_ranks(&self) -> bool {
         false
     }
 
+    /// There is no such unit.
     fn ffts_base(&self, _hal: &Hal) -> Result<u64, HalError> {
         Ok(0)
     }
@@ -101,8 +103,10 @@ mod tests {
         launch.log_level = 5;
         launch.log_verbosity = 6;
         launch.records.flags = 7;
-        launch.records.swimlane = 10;
-        launch.records.core_times = 11;
+        let records = &mut launch.records;
+        [records.swimlane, records.core_times, records.dump, records.pmu] = [10, 11, 12, 13];
+        [records.pmu_rings, records.scopes, records.submits] = [14, 15, 16];
+        launch.pmu_registers = 17;
         launch.wall = 8;
         launch.device_id = 9;
         let bytes = crate::CHIP.kernel_args(&launch);
@@ -112,13 +116,27 @@ mod tests {
             [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id],
             [5, 6, 7, 9]
         );
-        assert_eq!(
-            [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs],
-            [8, 10, 11]
-        );
+        assert_eq!(args.device_wall_data_base, 8);
+        let places = |args: &KernelArgs| {
+            [
+                args.dump_data_base,
+                args.l2_perf_data_base,
+                args.pmu_data_base,
+                args.aicore_l2_perf_ring_addrs,
+                args.aicore_pmu_ring_addrs,
+                args.scope_stats_data_base,
+            ]
+        };
+        assert_eq!(places(&args), [12, 10, 13, 11, 14, 15]);
         [args.device_args, args.runtime_args, args.regs] = [0; 3];
         [args.log_level, args.log_info_v, args.enable_profiling_flag, args.device_id] = [0; 4];
-        [args.device_wall_data_base, args.l2_perf_data_base, args.aicore_l2_perf_ring_addrs] = [0; 3];
+        args.device_wall_data_base = 0;
+        args.dump_data_base = 0;
+        args.l2_perf_data_base = 0;
+        args.pmu_data_base = 0;
+        args.aicore_l2_perf_ring_addrs = 0;
+        args.aicore_pmu_ring_addrs = 0;
+        args.scope_stats_data_base = 0;
         assert_eq!(args, KernelArgs::zeroed(), "the rest is zero");
     }
 }

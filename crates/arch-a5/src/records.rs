@@ -5,9 +5,8 @@ use std::mem::{offset_of, size_of};
 
 use bytemuck::{Pod, Zeroable};
 use task_interface::records::{
-    self as records, Buffer, BufferState, CoreTimesMemory, DumpMemory, DumpState, FreeQueue, KIND_PHASES,
-    KIND_TASKS, PhaseRecord, PmuMemory, PmuRecordHead, RecordMemory, ScopeMemory, ScopeState, SubmitMemory,
-    SwimlaneMemory, TaskRecordHead,
+    self as records, Buffer, BufferState, CoreTimesMemory, FreeQueue, KIND_PHASES, KIND_TASKS, PhaseRecord,
+    PmuMemory, PmuRecordHead, RecordMemory, SubmitMemory, SwimlaneMemory, TaskRecordHead,
 };
 use task_interface::{assert_layout, unit_layout};
 
@@ -113,11 +112,7 @@ pub static RECORDS: RecordMemory = RecordMemory {
         phase_header_bytes: size_of::<PhaseHeader>(),
         phases: BufferState::layout::<PhaseRecord, PHASES>(KIND_PHASES, 16, 1),
     },
-    dump: DumpMemory {
-        queues: DumpHeader::QUEUES,
-        tensors: DumpState::LAYOUT,
-        arena_bytes: 8 * 256 * 65_536,
-    },
+    dump: DumpHeader::memory(8 * 256 * 65_536),
     pmu: PmuMemory {
         queues: PmuHeader::QUEUES,
         num_cores: offset_of!(PmuHeader, num_cores),
@@ -128,6 +123,6 @@ pub static RECORDS: RecordMemory = RecordMemory {
         counters: 10,
         ring: PMU_RING,
     },
-    scopes: ScopeMemory { queues: ScopeHeader::QUEUES, borders: ScopeState::LAYOUT },
+    scopes: ScopeHeader::MEMORY,
     submits: SUBMITS,
 };

@@ -41,8 +41,9 @@ fn severity(log_level: u32) -> LevelFilter {
     }
 }
 
+/// What both chips have in their arguments, and the places that only this one has or calls so.
 macro_rules! kernel_args_of {
-    ($arch:ident, core times $core_times:ident) => {
+    ($arch:ident, $($place:ident: $flag:ident $field:ident),+) => {
         |memory, address| {
             let args: $arch::KernelArgs = memory.read(address)?;
             // What an earlier launch has left in a place that is switched off is not this launch's.
@@ -54,7 +55,11 @@ macro_rules! kernel_args_of {
                 log_level: severity(args.log_level),
                 places: RecordPlaces {
                     swimlane: on(flags::SWIMLANE, args.l2_perf_data_base),
-                    core_times: on(flags::SWIMLANE, args.$core_times),
+                    pmu: on(flags::PMU, args.pmu_data_base),
+                    dump: on(flags::DUMP, args.dump_data_base),
+                    scopes: on(flags::SCOPE_STATS, args.scope_stats_data_base),
+                    $($place: on(flags::$flag, args.$field),)+
+                    ..RecordPlaces::default()
                 },
             })
         }
@@ -64,12 +69,22 @@ macro_rules! kernel_args_of {
 pub(crate) static A2A3: Chip = Chip {
     arch: &arch_a2a3::CHIP,
     records: &arch_a2a3::records::RECORDS,
-    kernel_args: kernel_args_of!(arch_a2a3, core times aicore_ring_addr),
+    kernel_args: kernel_args_of!(
+        arch_a2a3,
+        core_times: SWIMLANE aicore_ring_addr,
+        counters: PMU pmu_reg_addrs,
+        submits: DEP_GEN dep_gen_data_base
+    ),
 };
 pub(crate) static A5: Chip = Chip {
     arch: &arch_a5::CHIP,
     records: &arch_a5::records::RECORDS,
-    kernel_args: kernel_args_of!(arch_a5, core times aicore_l2_perf_ring_addrs),
+    kernel_args: kernel_args_of!(
+        arch_a5,
+        core_times: SWIMLANE aicore_l2_perf_ring_addrs,
+        counters: PMU regs,
+        pmu_rings: PMU aicore_pmu_ring_addrs
+    ),
 };
 
 /// How register offsets become addresses.
@@ -99,34 +114,54 @@ impl Chip {
         (args.runtime != 0).then_some(args)
     }
 
-    /// The registers of the core with this physical id; `None` when the chip has no such core, or the table no
+    /// The register block of the core with this physical id; `None` when the chip has no such core, or the table no
     /// address for it.
     ///
     /// # Safety
-    /// `table` must be the device's table of register blocks, and these must stay accessible while the result is used.
-    pub(crate) unsafe fn registers(&self, map: RegisterMap, table: u64, physical: u32) -> Option<Registers> {
+    /// `table` must be one of the device's tables of register blocks, and these must stay accessible while the result
+    /// is used.
+    pub(crate) unsafe fn block(&self, map: RegisterMap, table: u64, physical: u32) -> Option<Block> {
         if physical >= self.arch.limits().physical_core_ids || table == 0 {
             return None;
         }
         // SAFETY: the table has an entry for each physical core, as the caller promises.
         let base = unsafe { load_u64(table + u64::from(physical) * size_of::<u64>() as u64) };
-        if base == 0 {
-            return None;
-        }
-        let register = |name: &str| {
-            let register = self.arch.registers().iter().find(|register| register.name == name)?;
-            let offset = match map {
-                RegisterMap::Chip => register.offset,
-                RegisterMap::Simulated => self.arch.sim_register_offset(register.offset),
-            };
-            // SAFETY: the block has all registers of the chip, and they are used as 32-bit words only.
-            Some(unsafe { Word::at(base + u64::from(offset)) })
-        };
+        (base != 0).then_some(Block { arch: self.arch, map, base })
+    }
+
+    /// The registers of that core that both programs use; `None` likewise.
+    ///
+    /// # Safety
+    /// As [`block`](Self::block), for the table of the control registers.
+    pub(crate) unsafe fn registers(&self, map: RegisterMap, table: u64, physical: u32) -> Option<Registers> {
+        // SAFETY: as the caller promises.
+        let block = unsafe { self.block(map, table, physical) }?;
         Some(Registers {
-            data_main_base: register("DATA_MAIN_BASE")?,
-            cond: register("COND")?,
-            fast_path: register("FAST_PATH_ENABLE"),
+            data_main_base: block.register("DATA_MAIN_BASE")?,
+            cond: block.register("COND")?,
+            fast_path: block.register("FAST_PATH_ENABLE"),
         })
+    }
+}
+
+/// Registers of one core.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    arch: &'static dyn Arch,
+    map: RegisterMap,
+    base: u64,
+}
+
+impl Block {
+    /// A register; `None` if the chip has none of that name.
+    pub(crate) fn register(&self, name: &str) -> Option<Word> {
+        let register = self.arch.registers().iter().find(|register| register.name == name)?;
+        let offset = match self.map {
+            RegisterMap::Chip => register.offset,
+            RegisterMap::Simulated => self.arch.sim_register_offset(register.offset),
+        };
+        // SAFETY: the block has all registers of the chip, and they are used as 32-bit words only.
+        Some(unsafe { Word::at(self.base + u64::from(offset)) })
     }
 }
 

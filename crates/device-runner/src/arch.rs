@@ -1,6 +1,7 @@
 use std::fmt;
 
 use task_interface::CoreType;
+use task_interface::records::RecordMemory;
 
 use crate::diagnostics::Diagnostics;
 use crate::error::RunnerError;
@@ -31,6 +32,9 @@ pub trait Arch: fmt::Debug + Send + Sync {
 
     /// Where in that block the register at `offset` lies.
     fn sim_register_offset(&self, offset: u32) -> u32;
+
+    /// Where its device programs leave what they record (`spec/device-abi.md`, section 6).
+    fn records(&self) -> &'static RecordMemory;
 
     /// What its device programs have in simulation that the other chip's have not.
     fn sim_programs(&self) -> &'static SimPrograms;
@@ -87,6 +91,13 @@ impl Limits {
     pub fn ticks(&self, time: DeviceTime) -> u64 {
         let ticks = u128::from(time.0) * u128::from(self.clock_hz) / 1_000_000_000;
         u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
+    /// When as many ticks have passed.
+    #[must_use]
+    pub fn time(&self, ticks: u64) -> DeviceTime {
+        let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.clock_hz.max(1));
+        DeviceTime(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 

@@ -3,6 +3,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, Weak};
 
+use task_interface::ArgDirection;
+
 use crate::sync::lock;
 
 /// What makes two entries the same.
@@ -11,6 +13,8 @@ use crate::sync::lock;
 pub enum Content {
     /// Equal bytes.
     Bytes(Arc<[u8]>),
+    /// A kernel with equal bytes and an equal signature.
+    Kernel(Arc<[u8]>, Arc<[ArgDirection]>),
     /// The same object of this process.
     Identity(u64),
 }

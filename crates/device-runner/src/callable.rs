@@ -282,8 +282,8 @@ impl CallableCaches {
         for (func_id, kernel) in sources {
             check_func_id(*func_id)?;
             let name = kernel_name(*func_id, kernel);
-            let entry = self.register_kernel(&name, kernel)?;
             let signature = signatures.get(func_id).map_or_else(|| Arc::from([]), Arc::clone);
+            let entry = self.register_kernel(&name, kernel, &signature)?;
             kernels.push(LaunchKernel { handle: entry.handle, func_id: *func_id, name, signature });
             registered.push(entry);
         }
@@ -294,14 +294,17 @@ impl CallableCaches {
         &self,
         name: &str,
         source: &KernelSource,
+        signature: &Arc<[ArgDirection]>,
     ) -> Result<CacheRef<RegisteredKernel>, DeviceError> {
         let (hash, content) = match source {
-            KernelSource::Object(bytes) => (fnv1a64(bytes), Content::Bytes(Arc::clone(bytes))),
+            KernelSource::Object(bytes) => {
+                (fnv1a64(bytes), Content::Kernel(Arc::clone(bytes), Arc::clone(signature)))
+            }
             KernelSource::Native(kernel) => (kernel.identity(), Content::Identity(kernel.identity())),
         };
         self.kernels.acquire(hash, content, || {
             self.device.bind_thread()?;
-            let handle = self.device.register_kernel(name, source)?;
+            let handle = self.device.register_kernel(name, source, signature)?;
             Ok(RegisteredKernel {
                 device: Arc::clone(&self.device),
                 handle,

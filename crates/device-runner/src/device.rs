@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use task_interface::CORE_CALLABLE_BINARY_OFFSET;
+use task_interface::{ArgDirection, CORE_CALLABLE_BINARY_OFFSET};
 
 use crate::arch::Topology;
 use crate::comm::CommRank;
@@ -58,12 +58,18 @@ pub trait Device: GlobalMemory {
     /// [`DeviceError::InvalidPointer`] for any other address.
     fn free(&self, ptr: DevPtr) -> Result<(), DeviceError>;
 
-    /// Makes a kernel callable by the cores. `name` is for messages.
+    /// Makes a kernel callable by the cores. `name` is for messages; the signature, which may be empty, is for whoever
+    /// dumps the tensors of its tasks.
     ///
     /// # Errors
     /// [`DeviceError::KernelLoad`] when the code cannot be loaded, [`DeviceError::Unsupported`] when
     /// this device cannot run that kind of kernel.
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError>;
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError>;
 
     /// Undoes [`register_kernel`](Self::register_kernel).
     ///
@@ -85,8 +91,8 @@ pub trait Device: GlobalMemory {
         false
     }
 
-    /// Of a device that runs images: whether it takes over the swimlane that its programs record.
-    fn takes_swimlane(&self) -> bool {
+    /// Of a device that runs images: whether it takes over what its programs record.
+    fn takes_records(&self) -> bool {
         false
     }
 

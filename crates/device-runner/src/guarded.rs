@@ -3,6 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use task_interface::ArgDirection;
+
 use crate::comm::CommRank;
 use crate::dev_ptr::DevPtr;
 use crate::device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
@@ -65,8 +67,13 @@ impl Device for GuardedDevice {
         guard("free", || self.device.free(ptr))
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
-        guard("register_kernel", || self.device.register_kernel(name, source))
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
+        guard("register_kernel", || self.device.register_kernel(name, source, signature))
     }
 
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
@@ -81,8 +88,8 @@ impl Device for GuardedDevice {
         self.device.runs_images()
     }
 
-    fn takes_swimlane(&self) -> bool {
-        self.device.takes_swimlane()
+    fn takes_records(&self) -> bool {
+        self.device.takes_records()
     }
 
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {
@@ -232,7 +239,7 @@ mod tests {
             ("bind_thread", &|| text(device.bind_thread())),
             ("alloc", &|| text(device.alloc(1))),
             ("free", &|| text(device.free(DevPtr::NULL))),
-            ("register_kernel", &|| text(device.register_kernel("k", &source))),
+            ("register_kernel", &|| text(device.register_kernel("k", &source, &[]))),
             ("unregister_kernel", &|| text(device.unregister_kernel(KernelHandle(1)))),
             ("reset", &|| text(device.reset())),
         ];

@@ -51,9 +51,10 @@ pub use comm::{CommDomain, CommRank, CommWindows, Communicator};
 pub use dev_ptr::DevPtr;
 pub use device::{Device, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, Launch};
 pub use diagnostics::{
-    Diagnostics, DumpedArg, MAX_COUNTERS, Pmu, PmuCounter, PmuEvents, PmuSample, Recorded, Recorder, Roles,
-    ScopeBorder, ScopeStats, SubmitLog, SubmitPhase, SubmitRecords, Swimlane, TaskLog, TaskRun, TensorDump,
-    TensorView, tensor_roles,
+    Diagnostics, DumpedArg, GatherError, MAX_COUNTERS, PhaseSink, Phases, Pmu, PmuCounter, PmuEvents,
+    PmuSample, Recorded, Recorder, Roles, RunSinks, SchedulerPass, ScopeBorder, ScopeSink, ScopeStats,
+    Submit, SubmitLog, SubmitPhase, SubmitRecords, SubmitSink, Submits, Swimlane, TaskLog, TaskRun,
+    TensorDump, TensorSink, TensorView, site_name, tensor_roles,
 };
 pub use error::{DeviceError, RunnerError, VariantError};
 pub use image::{DeviceImage, ImageProgram};

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::dev_ptr::DevPtr;
-use crate::device::Device;
+use crate::device::{Device, GlobalMemory};
 use crate::error::{DeferredErrors, DeviceError};
 use crate::sync::lock;
 
@@ -176,6 +176,16 @@ impl Memory {
         let mut live = lock(&self.live);
         let left = std::mem::take(&mut live.allocations);
         left.into_keys().map(|ptr| self.give_back(ptr)).fold(Ok(()), Result::and)
+    }
+}
+
+impl GlobalMemory for Memory {
+    fn copy_to_device(&self, to: DevPtr, from: &[u8]) -> Result<(), DeviceError> {
+        self.copy_to_device(to, from)
+    }
+
+    fn copy_from_device(&self, to: &mut [u8], from: DevPtr) -> Result<(), DeviceError> {
+        self.copy_from_device(to, from)
     }
 }
 

@@ -65,6 +65,11 @@ impl RunClock {
         clock
     }
 
+    /// The stages so far, that of writing what was recorded being the one under way.
+    fn while_exporting(&self) -> HostStages {
+        HostStages { export: self.stage.elapsed(), ..self.stages }
+    }
+
     /// Ends a stage; how long it took.
     fn next(&mut self) -> Duration {
         let now = Instant::now();
@@ -86,6 +91,21 @@ pub struct HostStages {
     pub copy_back: Duration,
     /// Writing what was recorded; 0 if nothing was.
     pub export: Duration,
+}
+
+impl HostStages {
+    pub(crate) fn for_file(&self) -> run_records::summary::HostStages {
+        let micros = |time: Duration| {
+            run_records::Micros::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+        };
+        run_records::summary::HostStages {
+            prepare: micros(self.prepare),
+            launch: micros(self.launch),
+            wait: micros(self.wait),
+            copy_back: micros(self.copy_back),
+            export: micros(self.export),
+        }
+    }
 }
 
 /// How a run ended well.
@@ -199,6 +219,9 @@ impl ActiveRun<'_> {
             Err(error) => {
                 let Some(reason) = self.parts.bound.diagnose() else { return Err(error) };
                 self.parts.runner.recover();
+                if let Some(recorder) = &self.parts.recorder {
+                    recorder.export_fatal();
+                }
                 return Err(reason.into());
             }
         };
@@ -215,7 +238,7 @@ impl ActiveRun<'_> {
         drop(callable);
         clock.stages.copy_back = clock.next();
         let recorded = recorder.as_ref().map_or_else(Recorded::default, |recorder| recorder.recorded());
-        let exported = export(recorder.as_deref(), &finished);
+        let exported = export(recorder.as_deref(), &finished, &clock);
         clock.stages.export = if recorder.is_some() { clock.next() } else { Duration::ZERO };
         drop(ticket);
         let outcome = RunOutcome {
@@ -236,10 +259,11 @@ impl ActiveRun<'_> {
 fn export(
     recorder: Option<&Recorder>,
     finished: &Result<u64, VariantError>,
+    clock: &RunClock,
 ) -> Result<(), run_records::RecordsError> {
     let Some(recorder) = recorder else { return Ok(()) };
     match finished {
-        Ok(_) => recorder.export(),
+        Ok(_) => recorder.export(|| clock.while_exporting()),
         Err(_) => {
             recorder.export_fatal();
             Ok(())

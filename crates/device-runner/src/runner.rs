@@ -300,8 +300,8 @@ impl DeviceRunner {
         if !self.device.runs_images() {
             return Ok(request);
         }
-        let takes_swimlane = self.device.takes_swimlane();
-        request.map(|request| request.by_device_programs(takes_swimlane)).transpose()
+        let takes_records = self.device.takes_records();
+        request.map(|request| request.by_device_programs(takes_records)).transpose()
     }
 
     fn resolve_block_dim(&self, requested: i32) -> Result<u32, RunnerError> {

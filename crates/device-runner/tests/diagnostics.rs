@@ -5,11 +5,12 @@ mod common;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::{Bench, add, args, is_injected, native_callable, quiet_injected_panics};
 use device_runner::testing::Fault;
 use device_runner::{CallableId, DeviceError, RunOutcome, RunnerError, VariantError};
-use run_records::{RecordsError, Run};
+use run_records::{Micros, RecordsError, Run};
 use task_interface::{CallConfig, CallConfigError};
 
 const SWITCHES: [fn(&mut CallConfig); 5] = [
@@ -57,10 +58,11 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "deps.json",
     "l2_perf_records.json",
     "pmu.csv",
+    "run.json",
     "scope_stats/scope_stats.jsonl",
     "tensor_dump/tensor_dump.bin",
     "tensor_dump/tensor_dump.json",
@@ -82,6 +84,12 @@ fn a_run_writes_what_is_asked_for_and_so_does_the_next() {
         let sum = stages.prepare + stages.launch + stages.wait + stages.copy_back + stages.export;
         assert!(sum <= outcome.host_wall && !stages.export.is_zero(), "{outcome:?}");
         let written = Run::read(&folder).unwrap();
+        let summary = written.summary.unwrap();
+        let nanos = |time: Duration| Micros::from_nanos(i64::try_from(time.as_nanos()).unwrap());
+        let (told, of_prepare) = (summary.host_stages, nanos(stages.prepare));
+        assert_eq!((told.prepare, told.wait), (of_prepare, nanos(stages.wait)));
+        assert!(told.export > Micros::default() && told.export <= nanos(stages.export), "{told:?}");
+        assert_eq!((summary.lost_records, summary.tasks_without_kernel), (0, None));
         let swimlane = written.swimlane.unwrap();
         assert_eq!((swimlane.level, swimlane.tasks.len()), (4, 2));
         assert_eq!(swimlane.tasks[0].fanout.as_deref(), Some(&[][..]));
@@ -103,7 +111,7 @@ fn what_is_off_writes_nothing_and_needs_no_place() {
     config.set_output_prefix(&scratch.path().join("not made").to_string_lossy()).unwrap();
     run(&bench, id, &config).unwrap();
     assert!(!scratch.path().join("not made").exists());
-    for (switch, expected) in SWITCHES.into_iter().zip([1..2, 4..6, 2..3, 0..1, 3..4]) {
+    for (switch, expected) in SWITCHES.into_iter().zip([1..2, 5..7, 2..3, 0..1, 4..5]) {
         let mut config = CallConfig::default();
         switch(&mut config);
         let error = run(&bench, id, &config).unwrap_err();
@@ -111,7 +119,10 @@ fn what_is_off_writes_nothing_and_needs_no_place() {
         let folder = tempfile::tempdir().unwrap();
         config.set_output_prefix(&folder.path().to_string_lossy()).unwrap();
         run(&bench, id, &config).unwrap();
-        assert_eq!(files(folder.path()), FILES[expected]);
+        let (own, others): (Vec<_>, Vec<_>) =
+            files(folder.path()).into_iter().partition(|file| file == "run.json");
+        assert_eq!(others, FILES[expected]);
+        assert_eq!(own.len(), 1, "what the host did is told with any of them");
     }
     bench.close();
 }
@@ -195,7 +206,7 @@ fn a_failure_of_any_call_leaves_whole_files_or_none() {
                     // Either the tensor was lost, or a clean-up failed and the next call tells.
                     let lost = outcome.recorded.lost > 0;
                     assert_eq!(lost, bench.runner.report().deferred_errors == 0, "call {at}");
-                    let expected = if lost { &FILES[..4] } else { &FILES[..] };
+                    let expected = if lost { &FILES[..5] } else { &FILES[..] };
                     assert_eq!(files(&folder), expected, "call {at}");
                 }
             }

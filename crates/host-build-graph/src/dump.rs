@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 
-use device_runner::{
-    DevPtr, DumpedArg, KernelTable, Recorder, RunContext, TaskId, TensorDump, TensorView, tensor_roles,
-};
+use device_runner::{DevPtr, DumpedArg, RunContext, RunSinks, TaskId, TensorSink, TensorView, tensor_roles};
 use run_records::dump::Stage;
-use task_interface::{CONTINUOUS_TENSOR_MAX_DIMS, ChipStorageTaskArgs, TensorInfo};
+use task_interface::{ArgDirection, CONTINUOUS_TENSOR_MAX_DIMS, ChipStorageTaskArgs, TensorInfo};
 
 use crate::graph::Graph;
 use crate::staging::Staging;
 
+/// What is to be known of a kernel whose tasks are dumped.
+#[derive(Debug)]
+pub(crate) struct DumpedKernel {
+    pub(crate) func_id: u32,
+    pub(crate) signature: Arc<[ArgDirection]>,
+}
+
 /// Dumps tensors of tasks.
 #[derive(Debug)]
 pub(crate) struct TaskDump {
-    recorder: Arc<Recorder>,
-    kernels: Arc<KernelTable>,
+    sinks: Arc<dyn RunSinks>,
+    /// By the graph's indices.
+    kernels: Vec<Option<DumpedKernel>>,
     /// Memory that arguments may point into: begin and length, ascending.
     ranges: Vec<(u64, u64)>,
 }
@@ -32,15 +38,28 @@ impl TaskDump {
         let on_device = on_device.filter(|tensor| tensor.is_child_memory());
         let on_device = on_device.filter_map(|tensor| Some((tensor.data, tensor.nbytes().ok()?)));
         let own = staging.allocations().into_iter().map(|own| (own.base_addr, own.size_bytes));
-        let mut ranges: Vec<(u64, u64)> = own.chain(on_device).collect();
+        let kernels = context.kernels.kernels().iter().map(|kernel| {
+            Some(DumpedKernel { func_id: kernel.func_id, signature: Arc::clone(&kernel.signature) })
+        });
+        let sinks = Arc::clone(recorder) as Arc<dyn RunSinks>;
+        Some(Self::with_ranges(sinks, kernels.collect(), own.chain(on_device).collect()))
+    }
+
+    /// The same, where it is known already which memory arguments may point into.
+    pub(crate) fn with_ranges(
+        sinks: Arc<dyn RunSinks>,
+        kernels: Vec<Option<DumpedKernel>>,
+        mut ranges: Vec<(u64, u64)>,
+    ) -> Self {
         ranges.sort_unstable();
-        Some(Self { recorder: Arc::clone(recorder), kernels: Arc::clone(context.kernels), ranges })
+        Self { sinks, kernels, ranges }
     }
 
     /// Dumps those tensors of a task that count at this stage.
     pub(crate) fn task(&self, graph: &Graph, task: u32, stage: Stage) {
-        let Some(dump) = self.recorder.dump() else { return };
-        let Some(kernel) = self.kernels.kernels().get(graph.kernels[task as usize] as usize) else { return };
+        let Some(dump) = self.sinks.tensors() else { return };
+        let kernel = self.kernels.get(graph.kernels[task as usize] as usize);
+        let Some(kernel) = kernel.and_then(Option::as_ref) else { return };
         let infos = graph.tensor_infos(task);
         let addresses: Vec<u64> =
             graph.args(task).iter().copied().filter(|&arg| self.is_address(arg)).collect();
@@ -65,7 +84,7 @@ impl TaskDump {
 }
 
 /// A window starts where its offsets say, in a row-major tensor of the raw shape.
-fn dump_window(dump: &TensorDump, arg: &DumpedArg, stage: Stage, info: &TensorInfo, address: u64) {
+fn dump_window(dump: &dyn TensorSink, arg: &DumpedArg, stage: Stage, info: &TensorInfo, address: u64) {
     let (Ok(shape), Ok(raw_shape), Ok(offsets)) = (info.shape(), info.raw_shape(), info.offsets()) else {
         return;
     };

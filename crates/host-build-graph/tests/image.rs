@@ -8,15 +8,18 @@ use bytemuck::Pod;
 use device_runner::testing::FakeDevice;
 use device_runner::{
     Arch, CallableSource, CoreId, Cores, DevPtr, Device, DeviceError, DeviceImage, DeviceOutcome,
-    DeviceProgram, DeviceRun, DeviceRunner, DeviceTime, DeviceUsage, GlobalMemory, IdleCore, KernelArgs,
-    KernelHandle, KernelSource, Launch, RunOutcome, RunnerError, Topology,
+    DeviceProgram, DeviceRun, DeviceRunner, DeviceTime, DeviceUsage, DumpedArg, GlobalMemory, IdleCore,
+    KernelArgs, KernelHandle, KernelSource, Launch, PhaseSink, RunOutcome, RunSinks, RunnerError, ScopeSink,
+    SubmitRecords, SubmitSink, TaskId, TensorSink, TensorView, Topology,
 };
 use host_build_graph::image::{ImageError, Layout, Task, read};
 use host_build_graph::{GraphBuilder, GraphError, HostBuildGraph, NativeGraph};
 use proptest::prelude::*;
+use run_records::dump::{Role, Stage};
 use serde_json::Value;
 use task_interface::{
-    CallConfig, ChipStorageTaskArgs, CoreType, DataType, Handshake, TensorAllocationInfo, TensorInfo,
+    ArgDirection, CallConfig, ChipStorageTaskArgs, CoreCallable, CoreType, DataType, Handshake,
+    TensorAllocationInfo, TensorInfo,
 };
 
 static CHIPS: [&dyn Arch; 2] = [&arch_a2a3::CHIP, &arch_a5::CHIP];
@@ -38,6 +41,8 @@ struct ImageDevice {
     memory: Arc<FakeDevice>,
     chip: &'static dyn Arch,
     uploaded: Mutex<Option<Uploaded>>,
+    /// Whom a program of the image tells about its tensors, if it is to be run.
+    told: Option<Arc<Told>>,
 }
 
 /// What device programs would have been given.
@@ -78,7 +83,7 @@ impl Uploaded {
     }
 
     fn program(&self) -> Result<Box<dyn DeviceProgram>, ImageError> {
-        read(self, DevPtr::new(BASE), self.chip)
+        read(self, DevPtr::new(BASE), self.chip, None)
     }
 }
 
@@ -121,6 +126,17 @@ impl DeviceRun for Ended {
 }
 
 impl ImageDevice {
+    /// Runs the image with somebody who wants to know about tensors, if there is somebody.
+    fn tell(&self, uploaded: &Uploaded) {
+        let Some(told) = &self.told else { return };
+        let sinks = Arc::clone(told) as Arc<dyn RunSinks>;
+        let memory = ImageAndMemory { uploaded, memory: &self.memory };
+        match read(&memory, DevPtr::new(BASE), self.chip, Some(sinks)) {
+            Ok(program) => drive(program),
+            Err(error) => *told.refused.lock().unwrap() = Some(error),
+        }
+    }
+
     /// The entries of a table that the image names by address and size.
     fn table<T: Pod>(&self, uploaded: &Uploaded, name: &str) -> Vec<T> {
         let address = uploaded.field(&format!("{name}_"), 0);
@@ -163,12 +179,21 @@ impl Device for ImageDevice {
         self.memory.free(ptr)
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
-        self.memory.register_kernel(name, source)
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
+        let KernelSource::Object(code) = source else { panic!("{name} is a compiled kernel") };
+        let callable = CoreCallable::encode(signature, code).unwrap();
+        let header = self.memory.alloc(callable.as_bytes().len())?;
+        self.memory.copy_to_device(header, callable.as_bytes())?;
+        Ok(KernelHandle(header.addr()))
     }
 
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
-        self.memory.unregister_kernel(handle)
+        self.memory.free(DevPtr::new(handle.0))
     }
 
     fn runs_images(&self) -> bool {
@@ -180,8 +205,14 @@ impl Device for ImageDevice {
         let kernels = launch.kernels.iter().map(|kernel| kernel.handle.0).collect();
         let (tensor_infos, allocations) = (Vec::new(), Vec::new());
         let mut uploaded = Uploaded { chip: self.chip, image, kernels, tensor_infos, allocations };
-        uploaded.tensor_infos = self.table(&uploaded, "tensor_info_storage");
-        uploaded.allocations = self.table(&uploaded, "tensor_allocation_storage");
+        if let Some((at, value)) = self.told.as_ref().and_then(|told| told.spoil) {
+            uploaded.set(at, &value.to_le_bytes());
+        }
+        self.tell(&uploaded);
+        if self.told.is_none() {
+            uploaded.tensor_infos = self.table(&uploaded, "tensor_info_storage");
+            uploaded.allocations = self.table(&uploaded, "tensor_allocation_storage");
+        }
         *self.uploaded.lock().unwrap() = Some(uploaded);
         Ok(Box::new(Ended(launch)))
     }
@@ -195,6 +226,79 @@ impl Device for ImageDevice {
     }
 }
 
+/// An image, and the memory that it names.
+#[derive(Debug)]
+struct ImageAndMemory<'a> {
+    uploaded: &'a Uploaded,
+    memory: &'a FakeDevice,
+}
+
+impl GlobalMemory for ImageAndMemory<'_> {
+    fn copy_to_device(&self, _to: DevPtr, _from: &[u8]) -> Result<(), DeviceError> {
+        unreachable!("a reader does not write")
+    }
+
+    fn copy_from_device(&self, to: &mut [u8], from: DevPtr) -> Result<(), DeviceError> {
+        let bytes = self.uploaded.image.bytes as u64;
+        let is_image = (BASE..BASE + bytes).contains(&from.addr());
+        let memory: &dyn GlobalMemory = if is_image { self.uploaded } else { self.memory };
+        memory.copy_from_device(to, from)
+    }
+}
+
+/// What a program tells of tensors: task, kernel, argument, role, stage, and first element.
+type ToldTensor = (u64, u32, u32, Role, Stage, u64, u64);
+
+/// Only takes tensors.
+#[derive(Debug, Default)]
+struct Told {
+    tensors: Mutex<Vec<ToldTensor>>,
+    skipped: Mutex<Vec<(u64, usize, usize)>>,
+    refused: Mutex<Option<ImageError>>,
+    /// Changes the image before it is read.
+    spoil: Option<(usize, u64)>,
+}
+
+impl RunSinks for Told {
+    fn scopes(&self) -> Option<&dyn ScopeSink> {
+        None
+    }
+
+    fn tensors(&self) -> Option<&dyn TensorSink> {
+        Some(self)
+    }
+
+    fn submits(&self) -> Option<&dyn SubmitSink> {
+        None
+    }
+
+    fn phases(self: Arc<Self>) -> Option<(SubmitRecords, Box<dyn PhaseSink>)> {
+        None
+    }
+}
+
+impl TensorSink for Told {
+    fn select(&self) {}
+
+    fn skip(&self, task: TaskId, expected: usize, is: usize) {
+        self.skipped.lock().unwrap().push((task.0, expected, is));
+    }
+
+    fn tensor(&self, arg: &DumpedArg, stage: Stage, view: &TensorView<'_>) {
+        let DumpedArg { task, func_id, index, role, .. } = *arg;
+        let place = (view.buffer.addr(), view.start_offset);
+        self.tensors.lock().unwrap().push((task.0, func_id, index, role, stage, place.0, place.1));
+    }
+}
+
+/// Runs all tasks, one after the other.
+fn drive(mut program: Box<dyn DeviceProgram>) {
+    while let Some(dispatch) = program.next(&Idle(Topology::new(1))) {
+        program.complete(dispatch.task, dispatch.core, DeviceTime(0));
+    }
+    assert!(program.is_done());
+}
+
 /// Kernels that every callable here has, by func id.
 const KERNELS: u32 = 3;
 
@@ -204,7 +308,18 @@ fn run(
     config: &CallConfig,
     graph: impl Fn(&mut GraphBuilder<'_>) -> Result<(), GraphError> + Send + Sync + 'static,
 ) -> Result<(Uploaded, RunOutcome), RunnerError> {
-    let device = Arc::new(ImageDevice { memory: FakeDevice::new(), chip, uploaded: Mutex::default() });
+    run_telling(chip, config, None, graph)
+}
+
+/// The same, with a program of the image that tells of its tensors.
+fn run_telling(
+    chip: &'static dyn Arch,
+    config: &CallConfig,
+    told: Option<&Arc<Told>>,
+    graph: impl Fn(&mut GraphBuilder<'_>) -> Result<(), GraphError> + Send + Sync + 'static,
+) -> Result<(Uploaded, RunOutcome), RunnerError> {
+    let told = told.map(Arc::clone);
+    let device = Arc::new(ImageDevice { memory: FakeDevice::new(), chip, uploaded: Mutex::default(), told });
     let runner = DeviceRunner::attach(
         chip,
         Box::new(HostBuildGraph::default()),
@@ -212,6 +327,8 @@ fn run(
     )?;
     let kernel = |id: u32| (id, KernelSource::Object(Arc::from(id.to_le_bytes())));
     let source = CallableSource::new(NativeGraph::new(graph).into(), (0..KERNELS).map(kernel).collect());
+    let signature = [ArgDirection::In, ArgDirection::Scalar, ArgDirection::Inout];
+    let source = source.signature(1, &signature);
     let id = runner.register(Some(7), &source)?;
     let args = ChipStorageTaskArgs::new();
     let ran = runner.run(id, &*args, config);
@@ -465,4 +582,50 @@ fn an_image_that_is_not_there_is_refused() {
     gone.image.bytes = 4096;
     let error = gone.program().err().unwrap();
     assert!(matches!(error, ImageError::Memory { .. }), "{error}");
+}
+
+/// Kernel 1 reads a tensor and changes another.
+fn two_windows(graph: &mut GraphBuilder<'_>) -> Result<(), GraphError> {
+    let buffer = graph.device_malloc(4096)?;
+    let window = TensorInfo::whole(DataType::Float32, &[16, 4]).unwrap();
+    let args = [buffer.addr() + 256, 7, buffer.addr() + 512];
+    let task = graph.add_task(&args, 1, CoreType::Aiv)?;
+    graph.set_tensor_info(task, &[window, window])?;
+    // Nobody knows what its tensors are.
+    graph.add_task(&args, 1, CoreType::Aic)?;
+    Ok(())
+}
+
+#[test]
+fn programs_of_images_tell_of_tensors() {
+    for chip in CHIPS {
+        let told = Arc::new(Told::default());
+        run_telling(chip, &config(1, 1), Some(&told), two_windows).unwrap();
+        assert!(told.refused.lock().unwrap().is_none());
+        let tensors = told.tensors.lock().unwrap();
+        let base = tensors[0].5 - 256;
+        let tensor = |stage, index, role, offset| (0, 1, index, role, stage, base + offset, 0);
+        let stage = |stage| [tensor(stage, 0, Role::Input, 256), tensor(stage, 1, Role::Inout, 512)];
+        let [before, after] = [Stage::BeforeDispatch, Stage::AfterCompletion].map(stage);
+        let expected = [before, after].concat();
+        assert_eq!(*tensors, expected);
+        assert_eq!(*told.skipped.lock().unwrap(), [(1, 2, 0), (1, 2, 0)]);
+    }
+}
+
+#[test]
+fn tensors_that_cannot_be_are_refused_where_somebody_wants_them() {
+    let chip = &arch_a2a3::CHIP;
+    for (field, value, reason) in [
+        ("tensor_info_storage_bytes_", 64, "task 0 has 2 tensors, which are not there"),
+        ("tensor_allocation_storage_bytes_", 17, "1 allocations do not take 17 bytes"),
+        ("tensor_info_storage_", 0x10, "cannot be read"),
+        ("func_id_to_addr_", 0x10, "cannot be read"),
+    ] {
+        let told = Told { spoil: Some((offset(chip, field), value)), ..Told::default() };
+        let told = Arc::new(told);
+        run_telling(chip, &config(1, 1), Some(&told), two_windows).unwrap();
+        let refused = told.refused.lock().unwrap().take().map(|error| error.to_string());
+        assert!(refused.as_ref().is_some_and(|text| text.contains(reason)), "{refused:?} {reason}");
+    }
 }

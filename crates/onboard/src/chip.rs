@@ -1,6 +1,6 @@
+use collectors::RecordPlaces;
 use device_runner::Arch;
 use hal_sys::{Group, Hal, HalError};
-use task_interface::records::RecordMemory;
 
 /// What differs between the chips on hardware.
 ///
@@ -19,14 +19,15 @@ pub trait OnboardChip: Arch {
     /// The driver's. On a device without any core, that of the call that says so.
     fn register_table(&self, hal: &Hal, device: u32, bank: RegisterBank) -> Result<Vec<u64>, HalError>;
 
+    /// Whether the AICPU program reads counters through [registers of their own](RegisterBank::Pmu), whose table it is
+    /// given when a launch counts.
+    fn has_pmu_table(&self) -> bool;
+
     /// Whether it can be a rank of a job of several, whose kernels reach each other's windows (`spec/device-abi.md`,
     /// section 5.8).
     fn has_ranks(&self) -> bool;
 
-    /// Where device programs leave what they record.
-    fn records(&self) -> &'static RecordMemory;
-
-    /// Whether the host sees that memory as it is (`halHostRegister`), and not in copies only.
+    /// Whether the host sees the memory of records as it is (`halHostRegister`), and not in copies only.
     fn maps_records(&self) -> bool;
 
     /// The base that AICore programs hand to the FFTS unit; 0 on a chip that has none.
@@ -46,18 +47,6 @@ pub enum RegisterBank {
     Pmu,
 }
 
-/// Where the collectors of a launch are. Device addresses; 0 for those that are off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RecordPlaces {
-    /// Collectors that are on, a bit each (`spec/device-abi.md`, section 1.1).
-    pub flags: u32,
-    /// The swimlane's memory.
-    pub swimlane: u64,
-    /// By core: where it tells when its kernels ran.
-    pub core_times: u64,
-}
-
 /// What a launch says in its `KernelArgs`, by whatever place a chip has for it. Addresses are device addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,6 +57,8 @@ pub struct LaunchArgs {
     pub runtime: u64,
     /// The register table.
     pub registers: u64,
+    /// Likewise, of the performance counters; 0 in a launch that does not count, and on a chip that has none.
+    pub pmu_registers: u64,
     /// See [`OnboardChip::ffts_base`].
     pub ffts_base: u64,
     /// Severity from which the AICPU logs, 0 to 4.

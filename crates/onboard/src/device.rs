@@ -7,7 +7,7 @@ use device_runner::{
     Launch,
 };
 use hal_sys::Hal;
-use task_interface::{CORE_CALLABLE_BINARY_OFFSET, CoreCallable};
+use task_interface::{ArgDirection, CORE_CALLABLE_BINARY_OFFSET, CoreCallable};
 
 use crate::chip::OnboardChip;
 use crate::comm::OnboardRank;
@@ -49,9 +49,14 @@ impl OnboardDevice {
     }
 
     /// Stores a kernel as a callable of its own; its header is what it is known by.
-    fn store_kernel(&self, name: &str, binary: &[u8]) -> Result<u64, DeviceError> {
+    fn store_kernel(
+        &self,
+        name: &str,
+        binary: &[u8],
+        signature: &[ArgDirection],
+    ) -> Result<u64, DeviceError> {
         let not_loaded = |error| DeviceError::KernelLoad { name: name.to_owned(), source: Box::new(error) };
-        let mut callable = CoreCallable::encode(&[], binary).map_err(not_loaded)?;
+        let mut callable = CoreCallable::encode(signature, binary).map_err(not_loaded)?;
         let memory = &self.inner.memory;
         let header =
             memory.alloc(callable.as_bytes().len() as u64).map_err(|error| self.fail(STORING, error))?;
@@ -107,12 +112,17 @@ impl Device for OnboardDevice {
         })
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let KernelSource::Object(binary) = source else {
             let device = self.inner.chip.name();
             return Err(DeviceError::Unsupported { what: "a kernel written as a Rust function", device });
         };
-        let header = self.store_kernel(name, binary)?;
+        let header = self.store_kernel(name, binary, signature)?;
         lock(&self.kernels).insert(header);
         Ok(KernelHandle(header))
     }
@@ -138,7 +148,7 @@ impl Device for OnboardDevice {
         Ok(Box::new(launch(&self.inner, what)?))
     }
 
-    fn takes_swimlane(&self) -> bool {
+    fn takes_records(&self) -> bool {
         true
     }
 

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use collectors::CollectorError;
 use device_runner::DeviceError;
 use hal_sys::HalError;
 
@@ -87,14 +88,9 @@ pub enum OnboardError {
     /// The stream that barriers go through has failed before.
     #[error("an earlier barrier has failed on the device; destroy the communicator and join again")]
     BarrierBroken,
-    /// A thread could not be started.
-    #[error(
-        "the thread that takes records over cannot be started: {source}; end other threads or raise limits"
-    )]
-    Thread {
-        /// Why.
-        source: std::io::Error,
-    },
+    /// What a launch records could not be taken over.
+    #[error(transparent)]
+    Collectors(Box<CollectorError<Self>>),
     /// The memory of a collector is not as its layout says, which is a mistake in the chip's; please report it.
     #[error("{reason}; please report it")]
     Records {
@@ -113,6 +109,15 @@ pub enum OnboardError {
         /// What the stream reported.
         source: HalError,
     },
+}
+
+impl From<CollectorError<Self>> for OnboardError {
+    fn from(error: CollectorError<Self>) -> Self {
+        match error {
+            CollectorError::Memory(error) => error,
+            other => Self::Collectors(Box::new(other)),
+        }
+    }
 }
 
 impl OnboardError {

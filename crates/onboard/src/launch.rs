@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
+use collectors::{Collection, RecordPlaces};
 use device_runner::{DeviceError, DeviceImage, Launch};
 
-use crate::chip::{LaunchArgs, RecordPlaces, RegisterBank};
-use crate::collect::Collection;
+use crate::chip::{LaunchArgs, RegisterBank};
 use crate::error::OnboardError;
 use crate::inner::Inner;
+use crate::records::RecordsMemory;
 use crate::run::OnboardRun;
 use crate::session::{LaunchParts, Session, Turn};
 use crate::sync::lock;
@@ -27,10 +28,11 @@ pub(crate) fn launch(inner: &Arc<Inner>, mut launch: Launch) -> Result<OnboardRu
     })?;
     let block_dim = launch.topology.block_dim();
     let mut parts = lock(&session.parts);
-    let opened = Collection::open(inner, launch.recorder.take(), launch.topology);
-    let mut collection = opened.map_err(|error| inner.fail(STEP, error))?;
+    let memory = RecordsMemory(Arc::clone(inner));
+    let opened = Collection::open(memory, launch.recorder.as_ref());
+    let mut collection = opened.map_err(|error| inner.fail(STEP, error.into()))?;
     let ready = Ready::make(inner, &session, &mut parts, &image, collection.places())
-        .and_then(|ready| collection.start(inner).map(|()| ready))
+        .and_then(|ready| Ok(collection.start().map(|()| ready)?))
         .map_err(|error| inner.fail(STEP, error))?;
     ready.start(inner, &session, &parts, block_dim).map_err(|error| stop(inner, &session, error))?;
     let wall = ready.wall;
@@ -68,15 +70,18 @@ impl Ready {
         records: &RecordPlaces,
     ) -> Result<Self, OnboardError> {
         let (hal, chip) = (&inner.hal, inner.chip);
-        let registers = once(&mut parts.registers, || {
-            let table = chip.register_table(hal, inner.id, RegisterBank::Control)?;
-            let bytes: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
-            inner.memory.upload(&bytes)
-        })?;
+        let registers = once(&mut parts.registers, || upload_table(inner, RegisterBank::Control))?;
+        let counts = records.pmu != 0 && chip.has_pmu_table();
+        let pmu_registers = if counts {
+            once(&mut parts.pmu_registers, || upload_table(inner, RegisterBank::Pmu))?
+        } else {
+            0
+        };
         let args = LaunchArgs {
             device_args: session.device_args,
             runtime: upload_image(inner, &mut parts.image, image)?,
             registers,
+            pmu_registers,
             ffts_base: once(&mut parts.ffts_base, || Ok(chip.ffts_base(hal)?))?,
             log_level: inner.options.effective_log_level(),
             log_verbosity: inner.options.log_verbosity,
@@ -112,6 +117,13 @@ impl Ready {
         }
         Ok(())
     }
+}
+
+/// The device address of a table of registers.
+fn upload_table(inner: &Inner, bank: RegisterBank) -> Result<u64, OnboardError> {
+    let table = inner.chip.register_table(&inner.hal, inner.id, bank)?;
+    let bytes: Vec<u8> = table.into_iter().flat_map(u64::to_le_bytes).collect();
+    inner.memory.upload(&bytes)
 }
 
 /// The value of `slot`, made if there is none; a failed try leaves none.

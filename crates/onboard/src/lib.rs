@@ -2,7 +2,7 @@
 //!
 //! **Owns:** the life of a device in this process (`spec/hal.md`, section 1.6): attaching threads, streams, device
 //! memory, the AICPU program's way to the device, the AICore program's registration, launches, their two streams
-//! with time limits, and what is done about a device that is lost.
+//! with time limits, how memory of collectors is reached, and what is done about a device that is lost.
 //!
 //! **Must not know:** which chip it drives (that is an [`OnboardChip`]), which runtime variant made the image that it
 //! launches, or the C API.
@@ -27,7 +27,6 @@ mod aicpu;
 mod attachment;
 mod bootstrap;
 mod chip;
-mod collect;
 mod comm;
 mod device;
 mod error;
@@ -39,11 +38,12 @@ mod launch;
 mod load;
 mod memory;
 mod options;
+mod records;
 mod run;
 mod session;
 mod sync;
 
-pub use chip::{LaunchArgs, OnboardChip, RecordPlaces, RegisterBank};
+pub use chip::{LaunchArgs, OnboardChip, RegisterBank};
 pub use device::OnboardDevice;
 pub use device_runner::Programs;
 pub use error::OnboardError;

@@ -2,13 +2,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use collectors::Collection;
 use device_runner::{DeviceError, DeviceOutcome, DeviceProgram, DeviceRun};
 use hal_sys::HalError;
 
-use crate::collect::Collection;
 use crate::error::OnboardError;
 use crate::inner::Inner;
 use crate::lane::is_timeout;
+use crate::records::RecordsMemory;
 use crate::session::Turn;
 
 /// A launch under way.
@@ -22,7 +23,7 @@ pub(crate) struct OnboardRun {
     /// The first error that a stream has reported.
     failure: Option<OnboardError>,
     /// To be let go of when nothing of the launch runs any more.
-    collection: Option<Collection>,
+    collection: Option<Collection<RecordsMemory>>,
     // Given back before the device may go.
     turn: Turn,
     inner: Arc<Inner>,
@@ -36,7 +37,7 @@ impl OnboardRun {
         inner: Arc<Inner>,
         turn: Turn,
         program: Box<dyn DeviceProgram>,
-        collection: Collection,
+        collection: Collection<RecordsMemory>,
         block_dim: u32,
         wall: u64,
     ) -> Self {
@@ -54,7 +55,7 @@ impl OnboardRun {
     }
 
     /// Waits for both streams, also when the first one fails, so that nothing of this run is left on the device.
-    fn drain(&mut self) -> Result<(), DeviceError> {
+    fn drain(&mut self) -> Result<(), OnboardError> {
         let limit = self.inner.stream_timeout();
         if let Err(error) = self.inner.attach() {
             self.failure.get_or_insert(error);
@@ -67,7 +68,15 @@ impl OnboardRun {
                 }
             }
         }
-        self.failure.take().map_or(Ok(()), |error| Err(self.inner.lose(error)))
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// What a launch has recorded that its program has ended with an error may tell why.
+    fn take_records_or_log(&mut self) {
+        let finished = self.collection.take().map_or(Ok(()), Collection::finish);
+        if let Err(error) = finished {
+            log::warn!("what the failed run has recorded is lost: {error}");
+        }
     }
 
     fn wall_ns(&self) -> Result<u64, OnboardError> {
@@ -96,11 +105,16 @@ impl DeviceRun for OnboardRun {
 
     fn wait(mut self: Box<Self>) -> Result<DeviceOutcome, DeviceError> {
         let program = self.program.take();
-        self.drain()?;
+        if let Err(error) = self.drain() {
+            if self.turn.session().has_ended_by_itself() {
+                self.take_records_or_log();
+            }
+            return Err(self.inner.lose(error));
+        }
         let device_wall_ns =
             self.wall_ns().map_err(|error| self.inner.fail("reading the run time", error))?;
         if let Some(collection) = self.collection.take() {
-            collection.finish().map_err(|error| self.inner.fail("taking records over", error))?;
+            collection.finish().map_err(|error| self.inner.fail("taking records over", error.into()))?;
         }
         // Only a drop leaves none.
         let program = program.ok_or(DeviceError::Cancelled)?;
@@ -120,6 +134,7 @@ impl Drop for OnboardRun {
         if self.program.is_some()
             && let Err(error) = self.drain()
         {
+            let error = self.inner.lose(error);
             log::error!("a run that was dropped: {error}");
         }
     }

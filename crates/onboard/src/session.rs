@@ -30,6 +30,7 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct LaunchParts {
     pub(crate) registers: Option<u64>,
+    pub(crate) pmu_registers: Option<u64>,
     pub(crate) ffts_base: Option<u64>,
     pub(crate) wall: Option<u64>,
     /// The copy of `KernelArgs` that AICore programs read.

@@ -27,7 +27,8 @@ fn device_life(bench: &Bench) -> Result<(), Box<dyn Error>> {
 }
 
 fn live(worker: &Worker) -> Result<(), DeviceError> {
-    let kernel = worker.device.register_kernel("k", &KernelSource::Object([1, 2, 3].as_slice().into()))?;
+    let kernel =
+        worker.device.register_kernel("k", &KernelSource::Object([1, 2, 3].as_slice().into()), &[])?;
     let ran = worker.device.max_block_dim(24).and_then(|_| worker.run(PLAN)).and_then(|_| worker.run(PLAN));
     let read = worker.report().map(drop);
     let unregistered = worker.device.unregister_kernel(kernel);

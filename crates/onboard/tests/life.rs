@@ -278,7 +278,7 @@ fn a_kernel_is_a_callable_of_its_own() {
     let device = bench.open().unwrap();
     let before = device.usage();
     let code = [9; 300];
-    let handle = device.register_kernel("add", &KernelSource::Object(code.as_slice().into())).unwrap();
+    let handle = device.register_kernel("add", &KernelSource::Object(code.as_slice().into()), &[]).unwrap();
     let after = device.usage();
     assert_eq!((after.allocations, after.kernels), (before.allocations + 1, 1));
     let mut header = [0; 128 + 300];
@@ -295,7 +295,7 @@ fn a_kernel_is_a_callable_of_its_own() {
         assert!(matches!(error, DeviceError::UnknownKernel { .. }), "{error}");
     }
     let native = NativeKernel::new("native", |_| Ok(())).into();
-    let error = device.register_kernel("native", &native).unwrap_err();
+    let error = device.register_kernel("native", &native, &[]).unwrap_err();
     assert!(matches!(error, DeviceError::Unsupported { device: "a2a3", .. }), "{error}");
     device.reset().unwrap();
     bench.assert_clean();

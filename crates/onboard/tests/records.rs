@@ -9,8 +9,8 @@ use arch_a5::records as a5;
 use serde_json::Value;
 use task_interface::records::{
     BufferState, CoreTimesMemory, DUMP_MAGIC, DumpBuffer, DumpRecord, DumpState, FreeQueue, PHASE_MAGIC,
-    PhaseRecord, ReadyEntry, RecordMemory, ScopeBuffer, ScopeFreeQueue, ScopeRecord, ScopeState, UnitLayout,
-    flags,
+    PhaseRecord, ReadyEntry, RecordMemory, ScopeBuffer, ScopeFreeQueue, ScopeRecord, ScopeState,
+    SubmitOverflowRecord, SubmitRecord, UnitLayout, flags,
 };
 
 /// A structure: what the spec calls it, size, alignment, offset and size of each field.
@@ -85,8 +85,8 @@ fn of_a2a3() -> Vec<Structure> {
         "DepGenReadyQueueEntry" => ReadyEntry { unit as "instance_index", buffer_ptr, buffer_seq }
         "DepGenFreeQueue" => FreeQueue { buffer_ptrs, head, tail }
         "DepGenBufferState" => a2a3::SubmitState { free_queue, current_buf_ptr, current_buf_seq, dropped_record_count, total_record_count, total_overflow_record_count }
-        "DepGenRecord" => a2a3::SubmitRecord { task_id, flags, tensor_count, explicit_dep_count, explicit_deps, arg_types, tensors }
-        "DepGenOverflowRecord" => a2a3::SubmitOverflowRecord { task_id, flags, dep_count, deps }
+        "DepGenRecord" => SubmitRecord { task_id, flags, tensor_count, explicit_dep_count, explicit_deps, arg_types, tensors }
+        "DepGenOverflowRecord" => SubmitOverflowRecord { task_id, flags, dep_count, deps }
         "DepGenBuffer" => a2a3::SubmitBuffer { count, records }
     });
     all

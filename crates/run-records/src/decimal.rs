@@ -32,3 +32,29 @@ pub(crate) mod option {
         Ok(Option::<Present>::deserialize(deserializer)?.map(|Present(value)| value))
     }
 }
+
+/// The same for lists that not every object has.
+pub(crate) mod list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Number(#[serde(with = "super")] u64);
+
+    #[allow(clippy::ref_option, reason = "the signature that serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(
+        list: &Option<Vec<u64>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match list {
+            Some(list) => serializer.collect_seq(list.iter().copied().map(Number)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u64>>, D::Error> {
+        let list = Option::<Vec<Number>>::deserialize(deserializer)?;
+        Ok(list.map(|list| list.into_iter().map(|Number(number)| number).collect()))
+    }
+}

@@ -1,5 +1,6 @@
 //! The files that a run's diagnostics leave: `l2_perf_records.json`, `deps.json`, `pmu.csv`,
-//! `scope_stats/scope_stats.jsonl` and `tensor_dump/` (`spec/device-abi.md`, section 6).
+//! `scope_stats/scope_stats.jsonl` and `tensor_dump/` (`spec/device-abi.md`, section 6); and `run.json`, which is this
+//! project's own.
 //!
 //! **Owns:** the types of these files, which are their schema for whoever writes and whoever reads; reading
 //! with exact errors; writing, each file as a whole or not at all.
@@ -20,6 +21,7 @@ mod growing;
 mod micros;
 pub mod pmu;
 pub mod scope;
+pub mod summary;
 pub mod swimlane;
 
 pub use deps::Deps;
@@ -31,6 +33,7 @@ pub use growing::GrowingFile;
 pub use micros::Micros;
 pub use pmu::Pmu;
 pub use scope::ScopeStats;
+pub use summary::Summary;
 pub use swimlane::Swimlane;
 
 /// What a run left; `None` where its collector was off or had nothing to write.
@@ -46,6 +49,8 @@ pub struct Run {
     pub pmu: Option<Pmu>,
     /// Tensors before and after tasks.
     pub dump: Option<Dump>,
+    /// What the run knows of itself besides.
+    pub summary: Option<Summary>,
 }
 
 impl Run {
@@ -62,6 +67,7 @@ impl Run {
             scope_stats: ScopeStats::read(directory)?,
             pmu: Pmu::read(directory)?,
             dump: Dump::read(directory)?,
+            summary: Summary::read(directory)?,
         })
     }
 
@@ -76,7 +82,8 @@ impl Run {
         self.deps.iter().try_for_each(|deps| deps.write(directory))?;
         self.scope_stats.iter().try_for_each(|stats| stats.write(directory))?;
         self.pmu.iter().try_for_each(|pmu| pmu.write(directory))?;
-        self.dump.iter().try_for_each(|dump| dump.write(directory))
+        self.dump.iter().try_for_each(|dump| dump.write(directory))?;
+        self.summary.iter().try_for_each(|summary| summary.write(directory))
     }
 
     /// Whether no file was there.

@@ -8,8 +8,11 @@ use run_records::deps::{Arg, ArgKind, ArgTensor, Edge, Overlap, Reason, Scope, T
 use run_records::dump::{DumpedTensor, Role, Stage};
 use run_records::pmu::PmuRow;
 use run_records::scope::{Border, Header, Record};
+use run_records::summary::HostStages;
 use run_records::swimlane::{OrchestratorPhase, OrchestratorWork, SchedulerPhase, SchedulerWork, TaskRecord};
-use run_records::{Deps, Dump, Micros, Pmu, Run, ScopeStats, Swimlane, deps, dump, pmu, scope, swimlane};
+use run_records::{
+    Deps, Dump, Micros, Pmu, Run, ScopeStats, Summary, Swimlane, deps, dump, pmu, scope, summary, swimlane,
+};
 use task_interface::{CoreType, DataType};
 
 fn us(nanos: i64) -> Micros {
@@ -214,6 +217,23 @@ const DUMP: &str = r#"{
 }
 "#;
 
+fn summary() -> Summary {
+    Summary {
+        host_stages: HostStages {
+            prepare: us(812_500),
+            launch: us(20_000),
+            wait: us(4_021_000),
+            copy_back: us(33_250),
+            export: us(1_200_001),
+        },
+        lost_records: 3,
+        tasks_without_kernel: Some(vec![7, 4_294_967_299]),
+    }
+}
+
+const SUMMARY: &str = r#"{"host_stages_us": {"prepare": 812.500, "launch": 20.000, "wait": 4021.000, "copy_back": 33.250, "export": 1200.001}, "lost_records": 3, "tasks_without_kernel": ["7", "4294967299"]}
+"#;
+
 fn run() -> Run {
     Run {
         swimlane: Some(swimlane()),
@@ -221,6 +241,7 @@ fn run() -> Run {
         scope_stats: Some(scope_stats()),
         pmu: Some(pmu()),
         dump: Some(dump()),
+        summary: Some(summary()),
     }
 }
 
@@ -237,6 +258,7 @@ fn files_are_those_of_the_contract_and_come_back() {
         (scope::FILE, SCOPE_STATS),
         (pmu::FILE, PMU),
         (DUMP_INDEX, DUMP),
+        (summary::FILE, SUMMARY),
     ] {
         assert_eq!(fs::read_to_string(directory.join(file)).unwrap(), text, "{file}");
     }
@@ -259,6 +281,16 @@ fn other_layouts_of_the_same_json_are_read_too() {
     fs::write(scratch.path().join(swimlane::FILE), "{\"l2_perf_level\": 1, \"tasks\": []}").unwrap();
     let read = Swimlane::read(scratch.path()).unwrap().unwrap();
     assert_eq!(read, Swimlane { level: 1, ..Swimlane::default() });
+}
+
+#[test]
+fn whoever_does_not_know_which_tasks_have_no_kernel_does_not_say() {
+    let unsaid = Summary { tasks_without_kernel: None, ..summary() };
+    let text = String::from_utf8(unsaid.to_json()).unwrap();
+    assert!(!text.contains("tasks_without_kernel"), "{text}");
+    let scratch = tempfile::tempdir().unwrap();
+    unsaid.write(scratch.path()).unwrap();
+    assert_eq!(Summary::read(scratch.path()).unwrap(), Some(unsaid));
 }
 
 #[test]
@@ -296,6 +328,13 @@ fn said(file: &str, text: &str, from: &str, to: &str) -> String {
 #[test]
 fn errors_name_file_place_and_reason() {
     let cases = [
+        (
+            summary::FILE,
+            SUMMARY,
+            "\"7\"",
+            "\"-7\"",
+            r#"line 1, column 168: invalid value: string "-7", expected a 64-bit number in decimal"#,
+        ),
         (
             swimlane::FILE,
             SWIMLANE,
@@ -435,9 +474,13 @@ fn tensor_ids_are_hashes_of_address_and_version() {
 #[test]
 fn files_cut_anywhere_are_refused_or_shorter() {
     let scratch = tempfile::tempdir().unwrap();
-    for (file, text) in
-        [(swimlane::FILE, SWIMLANE), (deps::FILE, DEPS), (scope::FILE, SCOPE_STATS), (pmu::FILE, PMU)]
-    {
+    for (file, text) in [
+        (swimlane::FILE, SWIMLANE),
+        (deps::FILE, DEPS),
+        (scope::FILE, SCOPE_STATS),
+        (pmu::FILE, PMU),
+        (summary::FILE, SUMMARY),
+    ] {
         let path = scratch.path().join(Path::new(file).file_name().unwrap());
         let path = if file == scope::FILE { scratch.path().join(file) } else { path };
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -8,8 +8,9 @@ use run_records::deps::{Arg, ArgKind, ArgTensor, Edge, Overlap, Reason, Scope, T
 use run_records::dump::{DumpedTensor, Role, Stage};
 use run_records::pmu::PmuRow;
 use run_records::scope::{Border, Header, Record};
+use run_records::summary::HostStages;
 use run_records::swimlane::{OrchestratorPhase, OrchestratorWork, SchedulerPhase, SchedulerWork, TaskRecord};
-use run_records::{Deps, Dtype, Dump, Micros, Pmu, Run, ScopeStats, Swimlane};
+use run_records::{Deps, Dtype, Dump, Micros, Pmu, Run, ScopeStats, Summary, Swimlane};
 use task_interface::CoreType;
 
 fn micros() -> impl Strategy<Value = Micros> {
@@ -233,11 +234,23 @@ fn dump() -> impl Strategy<Value = Dump> {
 }
 
 prop_compose! {
+    fn summary()(
+        times in [micros(), micros(), micros(), micros(), micros()], lost_records: u64,
+        tasks_without_kernel in option::of(vec(any::<u64>(), 0..4)),
+    ) -> Summary {
+        let [prepare, launch, wait, copy_back, export] = times;
+        let host_stages = HostStages { prepare, launch, wait, copy_back, export };
+        Summary { host_stages, lost_records, tasks_without_kernel }
+    }
+}
+
+prop_compose! {
     fn run()(
         swimlane in option::of(swimlane()), deps in option::of(deps()), scope_stats in option::of(scope_stats()),
         pmu in option::of(pmu()), dump in option::of(dump()),
+        summary in option::of(summary()),
     ) -> Run {
-        Run { swimlane, deps, scope_stats, pmu, dump }
+        Run { swimlane, deps, scope_stats, pmu, dump, summary }
     }
 }
 
@@ -252,12 +265,13 @@ proptest! {
     #[test]
     fn no_text_breaks_a_reader(text in any::<String>()) {
         let scratch = tempfile::tempdir().unwrap();
-        for file in ["l2_perf_records.json", "deps.json", "pmu.csv", "scope_stats/scope_stats.jsonl"] {
+        for file in ["l2_perf_records.json", "deps.json", "pmu.csv", "scope_stats/scope_stats.jsonl", "run.json"] {
             run_records::replace(&scratch.path().join(file), text.as_bytes()).unwrap();
         }
         prop_assert!(Swimlane::read(scratch.path()).is_err());
         prop_assert!(Deps::read(scratch.path()).is_err());
         prop_assert!(Pmu::read(scratch.path()).is_err());
         prop_assert!(ScopeStats::read(scratch.path()).is_err());
+        prop_assert!(Summary::read(scratch.path()).is_err());
     }
 }

@@ -47,6 +47,10 @@ impl Facts {
 #[must_use]
 pub fn check(run: &Run, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let lost = run.summary.as_ref().map_or(0, |summary| summary.lost_records);
+    if lost > 0 {
+        findings.push(Finding::Lost { records: lost });
+    }
     if let Some(swimlane) = &run.swimlane {
         swimlane::check(swimlane, facts, &mut findings);
         let graph = TaskGraph::new(run);
@@ -65,4 +69,11 @@ pub fn check(run: &Run, facts: &Facts) -> Vec<Finding> {
         scope::check(stats, &mut findings);
     }
     findings
+}
+
+/// How many submitted tasks have no record where nothing tells whether they have a kernel. It is no finding: a task
+/// without a kernel has no record, and which ones those are only `run.json` tells.
+#[must_use]
+pub fn untold(run: &Run) -> usize {
+    deps::untold(run)
 }

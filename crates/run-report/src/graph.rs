@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use run_records::swimlane::TaskRecord;
 use run_records::{Micros, Run};
 
 /// The tasks of a run by number, and the edges between them.
@@ -17,6 +18,8 @@ pub struct TaskGraph {
     first_record: Vec<usize>,
     /// First start and last end of each task that has records.
     times: Vec<Option<(Micros, Micros)>>,
+    /// The record with whose end each task was done.
+    done: Vec<Option<usize>>,
     successors: Lists,
     predecessors: Lists,
     source: EdgeSource,
@@ -95,7 +98,24 @@ impl TaskGraph {
         let backward = forward.iter().map(|&(pred, succ)| (succ, pred)).collect();
         let successors = Lists::new(ids.len(), forward);
         let predecessors = Lists::new(ids.len(), backward);
-        Self { ids, records: order, first_record, times, successors, predecessors, source }
+        let mut graph =
+            Self { ids, records: order, first_record, times, done: vec![], successors, predecessors, source };
+        graph.done = graph.done_with(records);
+        graph
+    }
+
+    /// Of tasks in circles nothing is known but their own records.
+    fn done_with(&self, records: &[TaskRecord]) -> Vec<Option<usize>> {
+        let later = |&index: &usize| (records[index].end, index);
+        let own = |task| self.records(task).iter().copied().max_by_key(later);
+        let mut done: Vec<Option<usize>> = (0..self.ids.len()).map(own).collect();
+        for task in self.topological().unwrap_or_default() {
+            if done[task].is_none() {
+                let before = self.predecessors(task).iter().filter_map(|&pred| done[pred]);
+                done[task] = before.max_by_key(later);
+            }
+        }
+        done
     }
 
     /// The ids of all tasks, ascending; a task's number is its place here.
@@ -128,10 +148,17 @@ impl TaskGraph {
         self.first_record[task]..self.first_record[task + 1]
     }
 
-    /// First start and last end of a task; `None` if it has no records, as tasks that only allocate.
+    /// First start and last end of a task; `None` if it has no records, as tasks that only allocate or have no kernel.
     #[must_use]
     pub fn times(&self, task: usize) -> Option<(Micros, Micros)> {
         self.times[task]
+    }
+
+    /// The record (index into the swimlane) with whose end a task was done: its own last one; of a task without records,
+    /// which is done when it need not wait any more, the last of those it waited for.
+    #[must_use]
+    pub fn done_with_record(&self, task: usize) -> Option<usize> {
+        self.done[task]
     }
 
     /// Who waits for a task, each once.

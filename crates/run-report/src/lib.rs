@@ -17,7 +17,7 @@ mod stats;
 pub mod testing;
 mod trace;
 
-pub use check::{Facts, Finding, RecordRef, check};
+pub use check::{Facts, Finding, RecordRef, check, untold};
 pub use graph::{EdgeSource, TaskGraph};
 pub use names::{FuncNames, NamesError};
 pub use page::page;

@@ -5,7 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use run_records::RecordsError;
+use serde::{Deserialize, Serialize};
 
 /// What kernels are called, by func id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum NamesError {
 }
 
 /// The file of the toolchain's name maps.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct NameMap {
     callable_id_to_name: BTreeMap<u32, String>,
 }
@@ -54,6 +55,17 @@ impl FuncNames {
         let names = serde_json::from_str(&text)
             .map_err(|source| NamesError::Malformed { path: path.to_owned(), source })?;
         Ok(Self(names))
+    }
+
+    /// Writes a name map; `name_map_<something>.json` in a run's output folder is found there by whoever shows the run.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), RecordsError> {
+        let map = NameMap { callable_id_to_name: self.0.clone() };
+        let text = serde_json::to_vec(&map);
+        debug_assert!(text.is_ok(), "names that are no JSON: {text:?}");
+        run_records::replace(path, &text.unwrap_or_default())
     }
 
     /// The name of a kernel: the given one, else `func_<id>`.
@@ -86,6 +98,16 @@ mod tests {
             assert_eq!(names, [(0, "matmul"), (7, "softmax")].into_iter().collect());
             assert_eq!((names.get(7), names.get(8)), ("softmax".to_owned(), "func_8".to_owned()));
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("deep/name_map_run.json");
+        let names: FuncNames = [(0, "a \"b\""), (u32::MAX, "c")].into_iter().collect();
+        names.write(&path).unwrap();
+        assert_eq!(FuncNames::read(&path).unwrap(), names);
+        assert!(names.write(&path.join("below")).is_err());
     }
 
     #[test]

@@ -12,13 +12,14 @@ const HTML: &str = include_str!("page/page.html");
 /// The parts of the style, in order.
 const STYLES: [&str; 2] = [include_str!("page/board.css"), include_str!("page/page.css")];
 /// The parts of the one script, in order.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("page/data.js"),
     include_str!("page/lanes.js"),
     include_str!("page/timeline.js"),
     include_str!("page/tips.js"),
     include_str!("page/graph.js"),
     include_str!("page/sections.js"),
+    include_str!("page/host.js"),
     include_str!("page/main.js"),
 ];
 

@@ -35,7 +35,7 @@ pub fn critical_path(graph: &TaskGraph) -> Option<CriticalPath> {
     let last = last.max_by_key(|&task| (chains[task].0, std::cmp::Reverse(task)))?;
     let mut tasks: Vec<usize> = std::iter::successors(Some(last), |&task| chains[task].1).collect();
     tasks.reverse();
-    // Tasks that only allocate take no time and have nothing to show.
+    // Tasks that only allocate, or have no kernel, take no time and have nothing to show.
     tasks.retain(|&task| graph.times(task).is_some());
     Some(CriticalPath { tasks, length: chains[last].0 })
 }
@@ -80,7 +80,7 @@ pub fn blocking_chain(swimlane: &Swimlane, graph: &TaskGraph) -> Vec<Step> {
             .number(record.task_id)
             .into_iter()
             .flat_map(|task| graph.predecessors(task))
-            .filter_map(|&pred| graph.records(pred).iter().copied().max_by_key(|&index| records[index].end))
+            .filter_map(|&pred| graph.done_with_record(pred))
             .map(|index| (records[index].end, Wait::Dependency, index));
         let same_core = before.get(&current).map(|&index| (records[index].end, Wait::Core, index));
         // Only what was over can have been waited for; and time must go back, or damaged records lead in circles.

@@ -77,6 +77,7 @@ impl Sample {
             scope_stats: Some(scope_stats(&jobs, &mut random)),
             pmu: Some(files::pmu(&swimlane, &mut random)),
             dump: Some(files::dump(&swimlane)),
+            summary: Some(files::summary(&jobs, &schedule, &mut random)),
             swimlane: Some(swimlane),
         }
     }

@@ -1,8 +1,9 @@
 //! A run as a Chrome trace, for Perfetto and `chrome://tracing`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use run_records::summary::HostStages;
 use run_records::swimlane::{SchedulerWork, TaskRecord};
 use run_records::{Micros, Run, Swimlane};
 
@@ -17,10 +18,13 @@ enum Process {
     Aicpu = 2,
     Scheduler = 3,
     Orchestrator = 4,
+    /// Not among the contract's: it has a clock of its own.
+    Host = 5,
 }
 
 /// Writes the trace of a run: what ran on the cores, what the AICPU saw of it, what schedulers and the
-/// orchestrator did; with arrows for dependencies, and from dispatches to kernels.
+/// orchestrator did; with arrows for dependencies, and from dispatches to kernels. The stages of the host are a process
+/// of their own that begins at 0, as their clock is another one.
 ///
 /// # Errors
 /// Those of the writer.
@@ -31,11 +35,12 @@ pub fn trace(run: &Run, names: &FuncNames, out: &mut dyn Write) -> io::Result<()
     let aicpu = if swimlane.level >= 2 { aicpu_threads(&swimlane.tasks) } else { vec![] };
     let mut trace = Trace { out, names, aicpu, first: true, flows: 0 };
     trace.out.write_all(b"{\"displayTimeUnit\": \"ns\", \"traceEvents\": [")?;
-    trace.header(swimlane)?;
+    trace.header(swimlane, run.summary.is_some())?;
     for (index, record) in swimlane.tasks.iter().enumerate() {
         trace.record(index, record)?;
     }
     trace.phases(swimlane)?;
+    run.summary.iter().try_for_each(|summary| trace.host(&summary.host_stages))?;
     trace.dependencies(swimlane, &graph)?;
     trace.dispatches(swimlane)?;
     trace.out.write_all(b"\n]}\n")
@@ -66,7 +71,7 @@ impl Trace<'_> {
         self.out.write_all(text.as_bytes())
     }
 
-    fn header(&mut self, swimlane: &Swimlane) -> io::Result<()> {
+    fn header(&mut self, swimlane: &Swimlane, has_host: bool) -> io::Result<()> {
         let threads = |count: Option<usize>, name: &str| -> Threads {
             (0..count.unwrap_or(0)).map(|thread| (thread, format!("{name}_{thread}"))).collect()
         };
@@ -89,7 +94,8 @@ impl Trace<'_> {
                 threads(swimlane.orchestrator.as_ref().map(Vec::len), "Orch"),
             ),
         ];
-        for (process, name, threads) in processes {
+        let host = has_host.then(|| (Process::Host, "Host (wall clock)", threads(Some(1), "Host")));
+        for (process, name, threads) in processes.into_iter().chain(host) {
             let pid = process as u32;
             let meta = |what: &str, tid: usize, value: &str| {
                 format!(r#"{{"ph":"M","name":"{what}","pid":{pid},"tid":{tid},"args":{{"name":"{value}"}}}}"#)
@@ -149,6 +155,16 @@ impl Trace<'_> {
         Ok(())
     }
 
+    fn host(&mut self, stages: &HostStages) -> io::Result<()> {
+        let mut start = Micros::default();
+        for (name, length) in stages.named() {
+            let end = start + length;
+            self.slice(Process::Host, 0, name, (start, end), "{}")?;
+            start = end;
+        }
+        Ok(())
+    }
+
     fn arrow(&mut self, category: &str, from: End, to: End) -> io::Result<()> {
         let id = self.flows;
         self.flows += 1;
@@ -161,14 +177,15 @@ impl Trace<'_> {
         Ok(())
     }
 
-    /// From the last part of each task to every first part that waited for it.
+    /// To the first part of each task from the last part of every one that it waited for; through tasks without parts
+    /// from what those waited for.
     fn dependencies(&mut self, swimlane: &Swimlane, graph: &TaskGraph) -> io::Result<()> {
         for task in 0..graph.ids().len() {
-            let records = graph.records(task).iter().map(|&index| &swimlane.tasks[index]);
-            let Some(last) = records.max_by_key(|record| record.end) else { continue };
-            for &succ in graph.successors(task) {
-                let Some(&first) = graph.records(succ).first() else { continue };
-                let first = &swimlane.tasks[first];
+            let Some(&first) = graph.records(task).first() else { continue };
+            let first = &swimlane.tasks[first];
+            let preds = graph.predecessors(task).iter().filter_map(|&pred| graph.done_with_record(pred));
+            for last in preds.collect::<BTreeSet<_>>() {
+                let last = &swimlane.tasks[last];
                 let from = End {
                     process: Process::AiCore,
                     thread: last.core_id as usize,

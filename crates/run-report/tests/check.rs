@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
-use run_records::Run;
+use run_records::{Run, Summary};
 use run_report::testing::{Chip, Mutation, Sample};
-use run_report::{Facts, Finding, check};
+use run_report::{Facts, Finding, check, task_name, untold};
 
 fn sample() -> impl Strategy<Value = Sample> {
     let chip = prop_oneof![Just(Chip::A2a3), Just(Chip::A5)];
@@ -58,14 +58,15 @@ proptest! {
     }
 
     #[test]
-    fn files_that_are_missing_are_no_findings(sample in sample(), present: [bool; 5]) {
+    fn files_that_are_missing_are_no_findings(sample in sample(), present: [bool; 6]) {
         let mut run = sample.run();
-        let [swimlane, deps, scopes, pmu, dump] = present;
+        let [swimlane, deps, scopes, pmu, dump, summary] = present;
         run.swimlane = run.swimlane.filter(|_| swimlane);
         run.deps = run.deps.filter(|_| deps);
         run.scope_stats = run.scope_stats.filter(|_| scopes);
         run.pmu = run.pmu.filter(|_| pmu);
         run.dump = run.dump.filter(|_| dump);
+        run.summary = run.summary.filter(|_| summary);
         prop_assert_eq!(findings(&run), vec![]);
     }
 }
@@ -117,6 +118,36 @@ fn deferred_tasks_may_lack_records() {
 }
 
 #[test]
+fn a_task_without_records_is_lost_unless_it_has_no_kernel_or_nothing_tells() {
+    let clean = large(Chip::A2a3);
+    let without_kernel = clean.summary.as_ref().unwrap().tasks_without_kernel.clone().unwrap();
+    assert!(!without_kernel.is_empty());
+    assert_eq!((findings(&clean), untold(&clean)), (vec![], 0));
+    // What is not said to have no kernel has one.
+    let mut wrong = clean.clone();
+    let first = wrong.summary.as_mut().unwrap().tasks_without_kernel.as_mut().unwrap().remove(0);
+    assert_eq!((findings(&wrong), untold(&wrong)), (vec![Finding::NeverRan { task_id: first }], 0));
+    // Files of others do not tell; how many there are is told, and no finding.
+    for summary in [None, Some(Summary { tasks_without_kernel: None, ..Summary::default() })] {
+        let run = Run { summary, ..clean.clone() };
+        assert_eq!((findings(&run), untold(&run)), (vec![], without_kernel.len()));
+    }
+    assert_eq!(untold(&Run { swimlane: None, summary: None, ..clean }), 0, "there is nothing to miss");
+}
+
+#[test]
+fn a_task_that_others_say_waits_for_them_has_to_run_too() {
+    let mut run = Run { deps: None, ..large(Chip::A5) };
+    assert_eq!(findings(&run), []);
+    let tasks = &mut run.swimlane.as_mut().unwrap().tasks;
+    let named = tasks.iter().flat_map(|record| record.fanout.iter().flatten());
+    let lost = named.copied().find(|succ| tasks.iter().any(|record| record.task_id == *succ)).unwrap();
+    tasks.retain(|record| record.task_id != lost);
+    (run.pmu, run.dump) = (None, None);
+    assert_eq!(findings(&run), [Finding::NeverRan { task_id: lost }]);
+}
+
+#[test]
 fn tasks_that_only_allocate_are_no_nodes_and_need_no_records() {
     let run = large(Chip::A2a3);
     let (swimlane, deps) = (run.swimlane.as_ref().unwrap(), run.deps.as_ref().unwrap());
@@ -163,8 +194,10 @@ fn findings_name_the_task_the_core_and_the_times() {
     record.ring_id = 9;
     let (start, end, core) = (record.start, record.end, record.core_id);
     let expected = format!(
-        "task {} (r1t0) (func {}) on core {core}, {start} to {end} us: its ring is said to be 9",
-        record.task_id, record.func_id
+        "task {} ({}) (func {}) on core {core}, {start} to {end} us: its ring is said to be 9",
+        record.task_id,
+        task_name(record.task_id),
+        record.func_id
     );
     let text = findings(&run)[0].to_string();
     assert_eq!(text, expected);

@@ -370,7 +370,7 @@ impl<'a> Stage<'a> {
         if !mismatches.is_empty() {
             return Err(CaseError::Wrong(mismatches));
         }
-        self.diagnostics.map_or(Ok(()), diagnostics::check)?;
+        self.diagnostics.map_or(Ok(()), |folder| diagnostics::check(folder, self.scene.scene()))?;
         Ok(outcome)
     }
 

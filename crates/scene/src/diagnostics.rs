@@ -1,12 +1,14 @@
 //! Runs of cases that record what they do, and whether their records hold together.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chip_worker::CallConfig;
-use run_records::{Run, dump};
-use run_report::{Facts, Finding};
+use run_records::{RecordsError, Run};
+use run_report::{Facts, FuncNames};
 
 use crate::case::CaseError;
+use crate::describe::{Code, Kernel, Scene};
 
 /// So many findings are told; one cause rarely has few.
 const TOLD: usize = 5;
@@ -21,14 +23,12 @@ pub(crate) fn all_on(config: &CallConfig, folder: &Path) -> Result<CallConfig, C
     Ok(config)
 }
 
-/// Demands that what a run has written keeps the rules of records.
-pub(crate) fn check(folder: &Path) -> Result<(), CaseError> {
-    let run = Run::read(folder).map_err(|error| CaseError::Check(error.to_string()))?;
-    let bytes = folder.join(dump::FOLDER).join(dump::BYTES);
-    let dump_bytes = bytes.metadata().ok().map(|file| file.len());
-    let mut findings = run_report::check(&run, &Facts { dump_bytes, ..Facts::default() });
-    // Tasks without kernels are submits that run nowhere; the files do not tell which they are.
-    findings.retain(|finding| !matches!(finding, Finding::NeverRan { .. }));
+/// Demands that what a run of a scene has written keeps the rules of records; says beside it what kernels are called.
+pub(crate) fn check(folder: &Path, scene: &Scene) -> Result<(), CaseError> {
+    let unusable = |error: RecordsError| CaseError::Check(error.to_string());
+    names(scene).write(&folder.join(format!("name_map_{}.json", scene.name))).map_err(unusable)?;
+    let run = Run::read(folder).map_err(unusable)?;
+    let findings = run_report::check(&run, &Facts::of(folder, &run));
     if findings.is_empty() {
         return Ok(());
     }
@@ -38,4 +38,26 @@ pub(crate) fn check(folder: &Path) -> Result<(), CaseError> {
         "{count} things are wrong with the records in {folder}:\n{}",
         told.join("\n")
     )))
+}
+
+/// What the files or functions of kernels are called; of an id that programs use for several all of them.
+fn names(scene: &Scene) -> FuncNames {
+    let mut names: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for kernel in scene.programs.iter().flat_map(|program| program.kernels) {
+        let (name, known) = (name(kernel), names.entry(kernel.func_id).or_default());
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    names.into_iter().map(|(func_id, names)| (func_id, names.join("/"))).collect()
+}
+
+fn name(kernel: &Kernel) -> String {
+    match kernel.code {
+        Code::Cpp(path) => {
+            let path = Path::new(path);
+            path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+        }
+        Code::Rust(make) => make().name().to_string(),
+    }
 }

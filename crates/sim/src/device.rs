@@ -6,6 +6,7 @@ use device_runner::{
     CommRank, DevPtr, Device, DeviceError, DeviceOutcome, DeviceRun, DeviceUsage, GlobalMemory, KernelHandle,
     KernelSource, Launch,
 };
+use task_interface::ArgDirection;
 
 use crate::comm::{Jobs, SimRank};
 use crate::engine::Engine;
@@ -80,7 +81,12 @@ impl Device for SimDevice {
         self.space.free(ptr)
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        _signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         self.kernels.register(name, source)
     }
 

@@ -191,7 +191,7 @@ fn programs_that_do_not_fit_are_refused_before_anything_runs() {
 fn what_only_an_engine_can_run_is_refused() {
     let device = open(programs(), LIMIT).unwrap();
     let native = KernelSource::Native(NativeKernel::new("k", |_| Ok(())));
-    assert!(matches!(device.register_kernel("k", &native), Err(DeviceError::Unsupported { .. })));
+    assert!(matches!(device.register_kernel("k", &native, &[]), Err(DeviceError::Unsupported { .. })));
     let mut taken = launch(RUN, 0);
     taken.program.take_image();
     let error = device.launch(taken).unwrap_err();

@@ -1,7 +1,7 @@
 //! Tensors of tasks, for dumps: what their kernels' signatures say about the payload.
 
 use device_runner::{
-    DevPtr, DumpedArg, KernelTable, LaunchKernel, TaskId, TensorDump, TensorView, tensor_roles,
+    DevPtr, DumpedArg, KernelTable, LaunchKernel, TaskId, TensorSink, TensorView, tensor_roles,
 };
 use run_records::dump::Stage;
 use task_interface::trb::Tensor;
@@ -12,7 +12,13 @@ use crate::task::Task;
 /// Dumps those tensors of a task that count at this stage.
 ///
 /// The tensors of a task are those of its kernels, one kernel after the other (`spec/device-abi.md`, section 6.2).
-pub(crate) fn dump_task(dump: &TensorDump, kernels: &KernelTable, state: &State, task: &Task, stage: Stage) {
+pub(crate) fn dump_task(
+    dump: &dyn TensorSink,
+    kernels: &KernelTable,
+    state: &State,
+    task: &Task,
+    stage: Stage,
+) {
     let active = || {
         task.active().filter_map(|(slot, kernel)| {
             Some((u8::try_from(slot).ok()?, kernels.kernels().get(kernel as usize)?))
@@ -37,7 +43,7 @@ pub(crate) fn dump_task(dump: &TensorDump, kernels: &KernelTable, state: &State,
 }
 
 /// Payloads hold what was checked when the task was submitted.
-fn dump_tensor(dump: &TensorDump, arg: &DumpedArg, stage: Stage, tensor: &Tensor) {
+fn dump_tensor(dump: &dyn TensorSink, arg: &DumpedArg, stage: Stage, tensor: &Tensor) {
     if let (Ok(shape), Ok(strides)) = (tensor.shape(), tensor.strides()) {
         let view = TensorView {
             buffer: DevPtr::new(tensor.buffer_addr),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use device_runner::{
-    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, Roles,
-    RunContext, RuntimeVariant, Topology, VariantError,
+    ArenaLease, ArenaSizes, BoundRun, DevPtr, DeviceProgram, Orchestration, OrchestrationSource, Recorder,
+    Roles, RunContext, RunSinks, RuntimeVariant, Topology, VariantError,
 };
 use object_loader::elf;
 use task_interface::ChipStorageTaskArgs;
@@ -17,6 +17,7 @@ use crate::gm::Gm;
 use crate::image::ImageHost;
 use crate::options::RingOptions;
 use crate::payload::PayloadPool;
+use crate::replay::replay;
 use crate::rings::RingConfig;
 use crate::scheduler::Scheduler;
 use crate::staging::StagedTensors;
@@ -94,8 +95,10 @@ impl Orchestration for TrbOrchestration {
         let (regions, lease) = Regions::commit(context, &config)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
         let state = self.spare.state(config, regions.heap, PayloadPool::pooled(regions.payloads));
-        let state = state.map_err(|error| VariantError::Graph(error.into()))?;
-        let shared = Shared::recorded(state, context.recorder);
+        let mut state = state.map_err(|error| VariantError::Graph(error.into()))?;
+        state.without_kernel = context.recorder.is_some().then(Vec::new);
+        let sinks = context.recorder.map(|recorder| Arc::clone(recorder) as Arc<dyn RunSinks>);
+        let shared = Shared::new(state, sinks);
         if let Some(recorder) = context.recorder {
             recorder.set_roles(roles(recorder.aicpu_threads()));
         }
@@ -117,6 +120,7 @@ impl Orchestration for TrbOrchestration {
         Ok(Box::new(TrbRun {
             program: Some(Box::new(program)),
             shared,
+            recorder: context.recorder.map(Arc::clone),
             staged,
             spare: self.spare.clone(),
             _lease: lease,
@@ -155,6 +159,7 @@ impl Regions {
 struct TrbRun {
     program: Option<Box<Scheduler>>,
     shared: Arc<Shared>,
+    recorder: Option<Arc<Recorder>>,
     staged: StagedTensors,
     spare: Spare,
     /// Keeps the pooled memory where it is until the run has ended.
@@ -178,10 +183,9 @@ impl BoundRun for TrbRun {
     fn finish(self: Box<Self>, program: Box<dyn DeviceProgram>) -> Result<u64, VariantError> {
         let completed = program.completed();
         drop(program);
-        let Self { shared, staged, spare, .. } = *self;
+        let Self { shared, recorder, staged, spare, .. } = *self;
         let failed = shared.lock().fatal().map(|fatal| status(fatal.code, &fatal.message));
-        let submits = shared.lock().submits.take();
-        let recorder = shared.recorder().map(Arc::clone);
+        let without_kernel = shared.lock().without_kernel.take();
         spare.keep(shared);
         if let Some(error) = failed {
             if let Some(scopes) = recorder.as_ref().and_then(|recorder| recorder.scopes()) {
@@ -190,18 +194,30 @@ impl BoundRun for TrbRun {
             return Err(error);
         }
         staged.copy_back()?;
-        if let (Some(recorder), Some(submits)) = (recorder, submits) {
-            match submits.replay() {
-                Ok(deps) => recorder.set_deps(deps),
-                Err(divergence) => log::error!("dep_gen: {divergence}; please report it"),
-            }
+        if let (Some(recorder), Some(tasks)) = (&recorder, without_kernel) {
+            recorder.set_tasks_without_kernel(tasks);
+        }
+        if let Some(recorder) = recorder {
+            record_deps(&recorder);
         }
         Ok(completed)
     }
 }
 
+/// Makes the graph of a run that has ended well, if it is wanted.
+pub(crate) fn record_deps(recorder: &Recorder) {
+    let Some(submits) = recorder.submits() else { return };
+    if submits.lost() > 0 {
+        return log::error!("dep_gen: {} submit(s) are lost, so the graph is not known", submits.lost());
+    }
+    match replay(submits) {
+        Ok(deps) => recorder.set_deps(deps),
+        Err(divergence) => log::error!("dep_gen: {divergence}; please report it"),
+    }
+}
+
 /// The last thread builds the graph, the others schedule; one alone does both (`spec/device-abi.md`, section 4.6).
-fn roles(threads: u32) -> Roles {
+pub(crate) fn roles(threads: u32) -> Roles {
     let orchestrator = threads.saturating_sub(1);
     Roles { schedulers: orchestrator.max(1), orchestrator: Some(orchestrator) }
 }

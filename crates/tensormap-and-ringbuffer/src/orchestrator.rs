@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use device_runner::{Chip, DeviceTime, KernelTable, Topology};
+use device_runner::{Chip, DeviceTime, KernelTable, TaskId, Topology};
 use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
 use task_interface::TensorArgType;
@@ -125,7 +125,7 @@ impl<'a> Orchestrator<'a> {
     ) -> Self {
         let (window, trace) = {
             let state = shared.lock();
-            (state.config.window as usize, Trace::new(shared.recorder(), &state))
+            (state.config.window as usize, Trace::new(shared.sinks(), &state))
         };
         Self {
             shared,
@@ -322,8 +322,11 @@ impl<'a> Orchestrator<'a> {
         let mut state = shared.lock();
         self.gather_producers(&state, submission, manual);
         self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
-        if let Some(submits) = &mut state.submits {
-            submits.push(token, manual, submission, &self.producers);
+        self.trace.submit(token, manual, submission, &self.producers);
+        if kernels.is_none()
+            && let Some(tasks) = &mut state.without_kernel
+        {
+            tasks.push(TaskId(token.raw));
         }
         if self.producers.len() > FANIN_INLINE_CAP {
             drop(state);

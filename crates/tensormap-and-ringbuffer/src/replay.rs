@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use device_runner::{Submit, Submits};
 use run_records::deps::{
     Arg, ArgKind, ArgTensor, Edge, Overlap, Reason, Scope, Task, TensorVersion, View, tensor_id,
 };
@@ -11,38 +12,7 @@ use task_interface::trb::{OverlapStatus, TaskToken, Tensor};
 use task_interface::{DataType, TensorArgType};
 
 use crate::derivation;
-use crate::orchestrator::{ArgTensor as SubmittedTensor, Submission};
 use crate::tensormap::{Handle, Region, TensorMap};
-
-/// The submits of a run, in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Submits {
-    heads: Vec<Head>,
-    /// Of all submits, one behind the other; nothing is known of a tensor that a submit allocates.
-    tensors: Vec<(TensorArgType, Option<Tensor>)>,
-    explicit: Vec<TaskToken>,
-    /// Whom the tasks depended on in the run.
-    producers: Vec<TaskToken>,
-}
-
-#[derive(Debug)]
-struct Head {
-    task: TaskToken,
-    manual: bool,
-    /// Ends of its parts of the lists.
-    tensors: usize,
-    explicit: usize,
-    producers: usize,
-}
-
-/// One submit.
-struct Submit<'a> {
-    task: TaskToken,
-    manual: bool,
-    tensors: &'a [(TensorArgType, Option<Tensor>)],
-    explicit: &'a [TaskToken],
-    producers: &'a [TaskToken],
-}
 
 /// A dependency of the run that the replay does not have: one of the two is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,45 +22,14 @@ pub(crate) struct Divergence {
     pred: TaskToken,
 }
 
-impl Submits {
-    /// Keeps a submit and whom its task depends on.
-    pub(crate) fn push(
-        &mut self,
-        task: TaskToken,
-        manual: bool,
-        submission: &Submission,
-        producers: &[TaskToken],
-    ) {
-        self.tensors.extend(submission.tensors.iter().map(|tensor| match tensor {
-            // Checked when the task was placed: what is undefined in a tensor is not what tells.
-            SubmittedTensor::Existing(tag, tensor) => (*tag, Some(tensor.payload_copy().unwrap_or(*tensor))),
-            SubmittedTensor::Create(_) => (TensorArgType::Output, None),
-        }));
-        self.explicit.extend_from_slice(&submission.deps);
-        self.producers.extend_from_slice(producers);
-        let (tensors, explicit, producers) = (self.tensors.len(), self.explicit.len(), self.producers.len());
-        self.heads.push(Head { task, manual, tensors, explicit, producers });
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Submit<'_>> {
-        let begins = self.heads.iter().map(|head| (head.tensors, head.explicit, head.producers));
-        let begins = std::iter::once((0, 0, 0)).chain(begins);
-        self.heads.iter().zip(begins).map(|(head, (tensors, explicit, producers))| Submit {
-            task: head.task,
-            manual: head.manual,
-            tensors: &self.tensors[tensors..head.tensors],
-            explicit: &self.explicit[explicit..head.explicit],
-            producers: &self.producers[producers..head.producers],
-        })
-    }
-
-    /// The graph. It has every dependency of the run, and those on tasks that had been retired.
-    ///
-    /// # Errors
-    /// [`Divergence`], if it has not.
-    pub(crate) fn replay(&self) -> Result<Deps, Divergence> {
-        let mut replay = Replay::default();
-        for submit in self.iter() {
+/// The graph. It has every dependency of the run that is known, and those on tasks that had been retired.
+///
+/// # Errors
+/// [`Divergence`], if it has not.
+pub(crate) fn replay(submits: &Submits) -> Result<Deps, Divergence> {
+    let mut replay = Replay::default();
+    submits.read(|submits| {
+        for submit in submits {
             let first = replay.deps.edges.len();
             replay.submit(&submit);
             let preds: HashSet<u64> = replay.deps.edges[first..].iter().map(|edge| edge.pred).collect();
@@ -98,8 +37,9 @@ impl Submits {
                 return Err(Divergence { succ: submit.task, pred });
             }
         }
-        Ok(replay.deps)
-    }
+        Ok(())
+    })?;
+    Ok(replay.deps)
 }
 
 #[derive(Default)]

@@ -141,8 +141,8 @@ impl Scheduler {
     }
 
     fn dump(&self, state: &State, task: &Task, stage: Stage) {
-        if let Some(dump) = self.shared.recorder().and_then(|recorder| recorder.dump()) {
-            dump_task(dump, &self.kernels, state, task, stage);
+        if let Some(tensors) = self.shared.sinks().and_then(|sinks| sinks.tensors()) {
+            dump_task(tensors, &self.kernels, state, task, stage);
         }
     }
 

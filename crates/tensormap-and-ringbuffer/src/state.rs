@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use device_runner::{DeviceTime, Recorder};
+use device_runner::{DeviceTime, RunSinks, TaskId};
 use task_interface::TensorArgType;
 use task_interface::trb::{TaskToken, Tensor, TrbErrorCode};
 
@@ -12,7 +12,6 @@ use crate::gm::Gm;
 use crate::past::Past;
 use crate::payload::PayloadPool;
 use crate::ready::ReadyQueues;
-use crate::replay::Submits;
 use crate::rings::{ConfigError, Ring, RingConfig, Slot};
 use crate::task::Task;
 use crate::tensormap::TensorMap;
@@ -31,24 +30,17 @@ pub(crate) struct Fatal {
 pub(crate) struct Shared {
     state: Mutex<State>,
     is_fatal: AtomicBool,
-    /// What is to be told about the run, if anything is.
-    recorder: Option<Arc<Recorder>>,
+    /// Whom to tell about the run, if anybody wants to know.
+    sinks: Option<Arc<dyn RunSinks>>,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State) -> Arc<Self> {
-        Self::recorded(state, None)
+    pub(crate) fn new(state: State, sinks: Option<Arc<dyn RunSinks>>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false), sinks })
     }
 
-    /// The same, for a run that is recorded.
-    pub(crate) fn recorded(mut state: State, recorder: Option<&Arc<Recorder>>) -> Arc<Self> {
-        state.submits = recorder.is_some_and(|recorder| recorder.wants_deps()).then(Submits::default);
-        let recorder = recorder.map(Arc::clone);
-        Arc::new(Self { state: Mutex::new(state), is_fatal: AtomicBool::new(false), recorder })
-    }
-
-    pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
-        self.recorder.as_ref()
+    pub(crate) fn sinks(&self) -> Option<&Arc<dyn RunSinks>> {
+        self.sinks.as_ref()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,8 +119,8 @@ pub(crate) struct State {
     pub(crate) completed: u64,
     /// Whether the orchestration has returned.
     pub(crate) orchestrated: bool,
-    /// What the graph was built from, if that is to be recorded.
-    pub(crate) submits: Option<Submits>,
+    /// Tasks without kernels, if they are to be recorded.
+    pub(crate) without_kernel: Option<Vec<TaskId>>,
     /// Set by the orchestrator, and by the scheduler.
     pub(crate) orchestrator_fatal: Option<Fatal>,
     pub(crate) scheduler_fatal: Option<Fatal>,
@@ -149,7 +141,7 @@ impl State {
             submitted: 0,
             completed: 0,
             orchestrated: false,
-            submits: None,
+            without_kernel: None,
             orchestrator_fatal: None,
             scheduler_fatal: None,
         }
@@ -165,7 +157,7 @@ impl State {
         self.heap = heap;
         self.ending.clear();
         (self.submitted, self.completed, self.orchestrated) = (0, 0, false);
-        self.submits = None;
+        self.without_kernel = None;
         (self.orchestrator_fatal, self.scheduler_fatal) = (None, None);
     }
 

@@ -3,23 +3,28 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use device_runner::{DeviceTime, Recorder, ScopeBorder, SubmitLog, SubmitPhase, SubmitRecords, TaskId};
+use device_runner::{
+    DeviceTime, PhaseSink, RunSinks, ScopeBorder, Submit, SubmitPhase, SubmitRecords, TaskId,
+};
 use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
-use task_interface::trb::{TENSORMAP_POOL_SIZE, TaskToken};
+use task_interface::TensorArgType;
+use task_interface::trb::{TENSORMAP_POOL_SIZE, TaskToken, Tensor};
 
+use crate::orchestrator::{ArgTensor, Submission};
 use crate::state::{RINGS, State};
 
 /// File and line of a scope.
 pub(crate) type Site = (Cow<'static, str>, i32);
 
-/// What is recorded of one run's orchestrator; nothing, if its recorder does not want any of it. The recorder gets it
-/// when this is dropped.
+/// What is told of one run's orchestrator; nothing, if nobody wants any of it.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    recorder: Option<Arc<Recorder>>,
-    submits: Option<(SubmitRecords, SubmitLog)>,
+    sinks: Option<Arc<dyn RunSinks>>,
+    phases: Option<(SubmitRecords, Box<dyn PhaseSink>)>,
     has_scopes: bool,
+    /// Of the submit that is told; empty between calls.
+    tensors: Vec<(TensorArgType, Option<Tensor>)>,
     /// Submits so far.
     submit: u32,
     /// When the submit, or the step of it, that is under way has begun.
@@ -27,16 +32,16 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn new(recorder: Option<&Arc<Recorder>>, state: &State) -> Self {
-        let scopes = recorder.and_then(|recorder| recorder.scopes());
+    pub(crate) fn new(sinks: Option<&Arc<dyn RunSinks>>, state: &State) -> Self {
+        let scopes = sinks.and_then(|sinks| sinks.scopes());
         if let Some(scopes) = scopes {
             scopes.capacities(state.config.window, state.config.heap, TENSORMAP_POOL_SIZE);
         }
-        let swimlane = recorder.and_then(|recorder| recorder.swimlane());
         Self {
-            submits: swimlane.and_then(|swimlane| swimlane.submit_log()),
+            phases: sinks.and_then(|sinks| Arc::clone(sinks).phases()),
             has_scopes: scopes.is_some(),
-            recorder: recorder.map(Arc::clone),
+            sinks: sinks.map(Arc::clone),
+            tensors: Vec::new(),
             submit: 0,
             begun: DeviceTime(0),
         }
@@ -49,7 +54,7 @@ impl Trace {
 
     /// A submit begins.
     pub(crate) fn begin(&mut self, now: DeviceTime) {
-        self.begun = now;
+        self.begun = self.phases.as_ref().and_then(|(_, sink)| sink.now()).unwrap_or(now);
     }
 
     /// A step of a submit has ended.
@@ -70,18 +75,18 @@ impl Trace {
         task: TaskToken,
         now: impl FnOnce() -> DeviceTime,
     ) {
-        if let Some((wanted, log)) = &mut self.submits
+        if let Some((wanted, sink)) = &mut self.phases
             && *wanted == kind
         {
-            let end = now();
+            let end = sink.now().unwrap_or_else(now);
             let start = std::mem::replace(&mut self.begun, end);
-            log.push(SubmitPhase { work, start, end, submit: self.submit, task: TaskId(task.raw) });
+            sink.push(SubmitPhase { work, start, end, submit: self.submit, task: TaskId(task.raw) });
         }
     }
 
     /// A scope at this depth begins or ends.
     pub(crate) fn border(&self, state: &State, border: Border, depth: usize, site: Option<&Site>) {
-        let Some(scopes) = self.recorder.as_ref().and_then(|recorder| recorder.scopes()) else { return };
+        let Some(scopes) = self.sinks.as_ref().and_then(|sinks| sinks.scopes()) else { return };
         let index = depth.min(RINGS - 1);
         let ring = &state.rings[index];
         scopes.border(&ScopeBorder {
@@ -97,17 +102,32 @@ impl Trace {
 
     /// The client has chosen which tensors are dumped.
     pub(crate) fn select_tensors(&self) {
-        if let Some(dump) = self.recorder.as_ref().and_then(|recorder| recorder.dump()) {
-            dump.select();
+        if let Some(tensors) = self.sinks.as_ref().and_then(|sinks| sinks.tensors()) {
+            tensors.select();
         }
     }
-}
 
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let swimlane = self.recorder.as_ref().and_then(|recorder| recorder.swimlane());
-        if let (Some(swimlane), Some((_, log))) = (swimlane, self.submits.take()) {
-            swimlane.keep_submits(log);
-        }
+    /// A task depends on these.
+    pub(crate) fn submit(
+        &mut self,
+        task: TaskToken,
+        manual: bool,
+        submission: &Submission,
+        producers: &[TaskToken],
+    ) {
+        let Some(submits) = self.sinks.as_ref().and_then(|sinks| sinks.submits()) else { return };
+        self.tensors.extend(submission.tensors.iter().map(|tensor| match tensor {
+            // Checked when the task was placed: what is undefined in a tensor is not what tells.
+            ArgTensor::Existing(tag, tensor) => (*tag, Some(tensor.payload_copy().unwrap_or(*tensor))),
+            ArgTensor::Create(_) => (TensorArgType::Output, None),
+        }));
+        submits.submit(&Submit {
+            task,
+            manual,
+            tensors: &self.tensors,
+            explicit: &submission.deps,
+            producers,
+        });
+        self.tensors.clear();
     }
 }

@@ -16,7 +16,7 @@ use crate::chip::{Chip, HandshakeWords, RegisterMap, Registers};
 use crate::memory::DeviceMemory;
 use crate::patience::Patience;
 use crate::protocol::{EXIT, IDLE, LEFT, NO_TASK, ended, received};
-use crate::records::{CoreTimes, RecordPlaces};
+use crate::records::{RecordPlaces, Telling};
 
 /// Who a core is.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +151,7 @@ impl Core<'_> {
     ) -> Result<(), CoreError> {
         let core = self.identity.worker;
         let mut last = NO_TASK;
-        let mut times = None;
+        let mut telling = None;
         let mut patience = Patience::new(self.budgets.task);
         loop {
             let token = registers.data_main_base.load();
@@ -169,18 +169,18 @@ impl Core<'_> {
             }
             registers.cond.store(received(token));
             // SAFETY: as the caller promises. By now the AICPU program has made everything ready.
-            let times = times.get_or_insert_with(|| unsafe {
-                CoreTimes::open(self.chip, memory, &self.launch.places, core)
+            let telling = telling.get_or_insert_with(|| unsafe {
+                Telling::open(self.chip, memory, &self.launch, &self.identity)
             });
-            let start = times.as_ref().map_or(0, CoreTimes::now);
+            let start = telling.as_ref().map_or(0, Telling::now);
             // SAFETY: as the caller promises.
             unsafe { self.run_task(memory, handshake, token) }.map_err(|reason| CoreError::Kernel {
                 core,
                 token,
                 reason,
             })?;
-            if let Some(times) = times {
-                times.tell(token, start);
+            if let Some(telling) = telling {
+                telling.tell(token, start);
             }
             last = token;
             registers.cond.store(ended(token));

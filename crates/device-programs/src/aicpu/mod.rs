@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use device_runner::{CoreId, RunSinks};
+
 pub(crate) use program::{HostBuildGraph, Runtime, TensormapAndRingbuffer};
 use session::Session;
 
 use crate::chip::{Chip, ImageHead, LaunchArgs, RegisterMap};
 use crate::memory::DeviceMemory;
 use crate::patience::Patience;
-use crate::records::{CoreRecords, RecordPlaces};
+use crate::records::{CoreRecords, RecordPlaces, SharedSinks};
 use crate::word::store_u64;
 
 /// How long the program waits for what should happen at once. These are bounds for what has gone wrong, not
@@ -110,20 +112,15 @@ impl Aicpu {
     /// as the run needs.
     ///
     /// # Safety
-    /// As [`init`](Self::init), for the image and the table of registers.
-    pub(crate) unsafe fn execute(&self, runtime: u64, registers: u64) -> i32 {
+    /// As [`init`](Self::init), for the image, the table of registers, and the places.
+    pub(crate) unsafe fn execute(&self, runtime: u64, registers: u64, places: RecordPlaces) -> i32 {
         if runtime == 0 {
             return FAILED;
         }
         // SAFETY: as the caller promises.
         let memory = unsafe { DeviceMemory::new() };
-        let run = self.find(LaunchArgs {
-            runtime,
-            registers,
-            device_wall: 0,
-            log_level: log::max_level(),
-            places: RecordPlaces::default(),
-        });
+        let run =
+            self.find(LaunchArgs { runtime, registers, device_wall: 0, log_level: log::max_level(), places });
         // SAFETY: as the caller promises.
         unsafe { self.take_part(&run, memory, RegisterMap::Simulated, None) }
     }
@@ -219,10 +216,15 @@ impl Aicpu {
         map: RegisterMap,
         head: ImageHead,
     ) -> Option<Session> {
+        let places = &run.args.places;
         // SAFETY: as the caller promises.
-        let records = unsafe { CoreRecords::open(self.chip, memory, &run.args.places, head.topology) };
+        let records = unsafe { CoreRecords::open(self.chip, memory, places, head.topology) };
+        let threads = self.runtime.threads(head.aicpu_threads);
         // SAFETY: as the caller promises.
-        let program = unsafe { self.runtime.open(memory, self.chip, &head) };
+        let sinks = unsafe { SharedSinks::open(self.chip, memory, places, &threads) };
+        let told = sinks.as_ref().map(|sinks| Arc::clone(sinks) as Arc<dyn RunSinks>);
+        // SAFETY: as the caller promises.
+        let program = unsafe { self.runtime.open(memory, self.chip, &head, told) };
         // Without a program too: cores that have come must be told to leave.
         let payloads = |core| program.as_ref().map_or(0, |program| program.payloads(core));
         let registers = (map, run.args.registers);
@@ -231,7 +233,12 @@ impl Aicpu {
             unsafe { start::shake_hands(self.chip, registers, &head, payloads, &self.budgets) };
         let reason = match (program, failure) {
             (Ok(program), None) => {
-                return Some(Session::new(head, links, (program, records), run.started, self.budgets));
+                let mut records = records;
+                if let Some(records) = &mut records {
+                    // SAFETY: as the caller promises.
+                    unsafe { self.arm(records, &run.args, map, &head) };
+                }
+                return Some(Session::new(head, links, program, (records, sinks), run.started, self.budgets));
             }
             (Ok(mut program), Some(reason)) => {
                 program.fail(0, &reason);
@@ -244,6 +251,21 @@ impl Aicpu {
         // SAFETY: as the caller promises.
         unsafe { links.emergency_stop(&head, &self.budgets) };
         None
+    }
+
+    /// Makes all cores count. They have answered.
+    ///
+    /// # Safety
+    /// As [`init`](Self::init).
+    unsafe fn arm(&self, records: &mut CoreRecords, args: &LaunchArgs, map: RegisterMap, head: &ImageHead) {
+        for core in (0..head.topology.cores()).map(CoreId) {
+            // SAFETY: as the caller promises.
+            let counters = unsafe {
+                let physical = head.handshake(core).physical_core_id.load();
+                self.chip.block(map, args.places.counters, physical)
+            };
+            records.arm(core, counters.as_ref());
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the AICPU program needs of a runtime besides its state machine.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use device_runner::{CoreId, DevPtr, DeviceImage, DeviceProgram, Dispatch, ImageProgram};
+use device_runner::{CoreId, DevPtr, DeviceImage, DeviceProgram, Dispatch, ImageProgram, RunSinks};
 use host_build_graph::image;
 use task_interface::trb::TrbErrorCode;
 use tensormap_and_ringbuffer::image::{DeviceHalf, DeviceLaunch};
@@ -10,6 +10,7 @@ use tensormap_and_ringbuffer::image::{DeviceHalf, DeviceLaunch};
 use crate::chip::{Chip, ImageHead};
 use crate::memory::DeviceMemory;
 use crate::protocol::FIRST_RESERVED;
+use crate::records::Threads;
 
 /// A runtime as a device knows it.
 pub(crate) trait Runtime: Sync {
@@ -22,7 +23,11 @@ pub(crate) trait Runtime: Sync {
         memory: DeviceMemory,
         chip: &Chip,
         head: &ImageHead,
+        sinks: Option<Arc<dyn RunSinks>>,
     ) -> Result<Box<dyn Program>, String>;
+
+    /// What the threads of a launch do.
+    fn threads(&self, all: u32) -> Threads;
 }
 
 /// The device half of one run.
@@ -59,9 +64,14 @@ impl Runtime for HostBuildGraph {
         memory: DeviceMemory,
         chip: &Chip,
         head: &ImageHead,
+        sinks: Option<Arc<dyn RunSinks>>,
     ) -> Result<Box<dyn Program>, String> {
-        let machine = image::read(&memory, DevPtr::new(head.address), chip.arch);
+        let machine = image::read(&memory, DevPtr::new(head.address), chip.arch, sinks);
         Ok(Box::new(Graph(machine.map_err(|error| error.to_string())?)))
+    }
+
+    fn threads(&self, all: u32) -> Threads {
+        Threads { all, schedulers: all }
     }
 }
 
@@ -97,13 +107,18 @@ impl Runtime for TensormapAndRingbuffer {
         _memory: DeviceMemory,
         chip: &Chip,
         head: &ImageHead,
+        sinks: Option<Arc<dyn RunSinks>>,
     ) -> Result<Box<dyn Program>, String> {
         let half = self.0.get_or_init(|| DeviceHalf::new(chip.arch));
         // SAFETY: as the caller promises.
-        let launch = unsafe { half.open(head.address) }.map_err(|error| error.to_string())?;
+        let launch = unsafe { half.open(head.address, sinks) }.map_err(|error| error.to_string())?;
         let machine = launch.take_program();
         let tokens = vec![0; head.topology.cores() as usize];
         Ok(Box::new(Rings { launch, machine, tokens }))
+    }
+
+    fn threads(&self, all: u32) -> Threads {
+        Threads { all, schedulers: all.saturating_sub(1).max(1) }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, TaskId, Topology};
@@ -12,7 +12,7 @@ use super::{Budgets, FAILED};
 use crate::chip::ImageHead;
 use crate::patience::Patience;
 use crate::protocol::{LEFT, ended};
-use crate::records::{CoreRecords, Finished};
+use crate::records::{CoreRecords, Finished, Pass, SchedulerWork, SharedSinks};
 
 /// A run whose cores are ready: its threads deal tasks to them until all is done.
 pub(super) struct Session {
@@ -31,6 +31,8 @@ pub(super) struct Session {
     /// Grows whenever something ends.
     progress: AtomicU64,
     over: AtomicBool,
+    /// Whom threads tell what they do, if anybody wants to know.
+    sinks: Option<Arc<SharedSinks>>,
 }
 
 struct State {
@@ -51,7 +53,8 @@ impl Session {
     pub(super) fn new(
         head: ImageHead,
         links: Links,
-        (mut program, records): (Box<dyn Program>, Option<CoreRecords>),
+        mut program: Box<dyn Program>,
+        (records, sinks): (Option<CoreRecords>, Option<Arc<SharedSinks>>),
         started: Instant,
         budgets: Budgets,
     ) -> Self {
@@ -66,6 +69,7 @@ impl Session {
             orchestration: Mutex::new(orchestration),
             progress: AtomicU64::new(0),
             over: AtomicBool::new(false),
+            sinks,
             state: Mutex::new(State {
                 program,
                 table: CoreTable::new(head.topology),
@@ -111,6 +115,9 @@ impl Session {
         let part = AssertUnwindSafe(|| {
             if let Some(orchestration) = orchestration {
                 orchestration.run(&Orchestrating { session: self, own });
+                if let Some(sinks) = &self.sinks {
+                    sinks.map_cores(&own.threads());
+                }
                 self.orchestrates.store(false, Ordering::Release);
             }
             self.deal(own);
@@ -146,13 +153,20 @@ impl Session {
 
     /// Looks after the thread's own cores and gives all idle ones something to do; the count of what has happened.
     fn step(&self, own: OwnCores) -> u64 {
+        let mut pass = self.sinks.as_ref().map(|sinks| sinks.begin_pass(own.thread));
+        let mut did = |work, tasks| pass.iter_mut().for_each(|pass: &mut Pass<'_>| pass.did(work, tasks));
         let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(own, core)).collect();
         let mut state = self.lock();
-        for core in finished {
+        if let Some(sinks) = &self.sinks {
+            sinks.act_for(own.thread);
+        }
+        for &core in &finished {
             self.complete(&mut state, own.thread, core);
         }
+        did(SchedulerWork::Complete, finished.len());
         self.poll_memory(&mut state);
-        self.dispatch(own, &mut state);
+        let dispatched = self.dispatch(own, &mut state);
+        did(SchedulerWork::Dispatch, dispatched);
         self.check_end(own, &mut state);
         state.activity + state.program.machine().activity()
     }
@@ -192,15 +206,19 @@ impl Session {
         }
     }
 
-    fn dispatch(&self, own: OwnCores, state: &mut State) {
+    /// How many tasks were started.
+    fn dispatch(&self, own: OwnCores, state: &mut State) -> usize {
+        let mut started = 0;
         while !self.is_over() {
             let State { program, table, .. } = &mut *state;
-            let Some(dispatch) = program.machine().next(&*table) else { return };
+            let Some(dispatch) = program.machine().next(&*table) else { break };
             state.activity += 1;
-            if let Err(reason) = self.start(state, &dispatch) {
-                self.fail(state, own.thread, &reason);
+            match self.start(state, &dispatch) {
+                Ok(()) => started += 1,
+                Err(reason) => self.fail(state, own.thread, &reason),
             }
         }
+        started
     }
 
     fn start(&self, state: &mut State, dispatch: &Dispatch) -> Result<(), String> {
@@ -242,7 +260,14 @@ impl Session {
 
     /// Stops cores; the last thread also ends the program.
     fn leave(&self, own: OwnCores) -> i32 {
-        let stopped = if self.lock().failed {
+        let failed = {
+            let mut state = self.lock();
+            if let Some(records) = &mut state.records {
+                records.disarm(own.iter());
+            }
+            state.failed
+        };
+        let stopped = if failed {
             // A thread that never came has cores too.
             self.links.stop((0..self.head.topology.cores()).map(CoreId), &self.budgets)
         } else {
@@ -261,7 +286,11 @@ impl Session {
             records.flush(own.thread);
         }
         let program = std::mem::replace(&mut state.program, Box::new(Closed::new()));
-        program.close(rc)
+        let rc = program.close(rc);
+        if let Some(sinks) = &self.sinks {
+            sinks.flush();
+        }
+        rc
     }
 }
 
@@ -288,7 +317,16 @@ struct OwnCores {
 impl OwnCores {
     fn iter(self) -> impl Iterator<Item = CoreId> + Clone {
         let cores = (0..self.topology.cores()).map(CoreId);
-        cores.filter(move |&core| self.topology.cluster(core) % self.dealers == self.thread)
+        cores.filter(move |&core| self.thread_of(core) == self.thread)
+    }
+
+    fn thread_of(self, core: CoreId) -> u32 {
+        self.topology.cluster(core) % self.dealers
+    }
+
+    /// By core: whose it is.
+    fn threads(self) -> Vec<u32> {
+        (0..self.topology.cores()).map(|core| self.thread_of(CoreId(core))).collect()
     }
 }
 

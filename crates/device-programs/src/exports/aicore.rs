@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use device_runner::{CoreId, Topology};
 use sim::CoreThread;
 use task_interface::CoreType;
+use task_interface::records::flags;
 
 use super::selection::{CHIP, TASKS};
 use super::{address, guarded};
@@ -148,39 +149,54 @@ pub(crate) extern "C" fn set_sim_core_identity_helpers(
     *SET_SUB_BLOCK.lock().unwrap_or_else(PoisonError::into_inner) = [set_sub_block_id, set_cluster_id];
 }
 
-/// Entry of every core of a simulated device. The addresses of rings, of which a5 has a second one that is not looked
-/// at, would be for diagnostics.
-///
-/// # Safety
-/// `runtime` is the image, `registers` the table of register blocks; both stay until the launch is over.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn aicore_execute_wrapper(
-    runtime: *mut c_void,
-    worker: c_int,
-    core_type: i32,
-    physical_core_id: u32,
-    registers: u64,
-    _profiling_flags: u32,
-    _rings: u64,
-) {
-    // SAFETY: as the caller promises.
-    report(|| unsafe { run_simulated(address(runtime), worker, core_type, physical_core_id, registers) });
+/// Defines the entry of every core of a simulated device, with what the chip has in addition.
+macro_rules! simulated_entry {
+    ($($pmu_rings:ident: u64)?) => {
+        /// Entry of every core of a simulated device.
+        ///
+        /// # Safety
+        /// `runtime` is the image, `registers` the table of register blocks, and the tables of those diagnostics that
+        /// are on have a place for each core; all stay until the launch is over.
+        #[unsafe(no_mangle)]
+        pub(crate) unsafe extern "C" fn aicore_execute_wrapper(
+            runtime: *mut c_void,
+            worker: c_int,
+            core_type: i32,
+            physical_core_id: u32,
+            registers: u64,
+            profiling_flags: u32,
+            core_times: u64,
+            $($pmu_rings: u64,)?
+        ) {
+            let on = |flag: u32, place: u64| if profiling_flags & flag == 0 { 0 } else { place };
+            let places = RecordPlaces {
+                core_times: on(flags::SWIMLANE, core_times),
+                counters: on(flags::PMU, registers),
+                $($pmu_rings: on(flags::PMU, $pmu_rings),)?
+                ..RecordPlaces::default()
+            };
+            let launch =
+                Launch { runtime: address(runtime), registers, map: RegisterMap::Simulated, places };
+            // SAFETY: as the caller promises.
+            report(|| unsafe { run_simulated(launch, worker, core_type, physical_core_id) });
+        }
+    };
 }
+
+// As for the chip that is chosen.
+#[cfg(not(all(feature = "a5", not(feature = "a2a3"))))]
+simulated_entry!();
+#[cfg(all(feature = "a5", not(feature = "a2a3")))]
+simulated_entry!(pmu_rings: u64);
 
 /// # Safety
 /// As [`aicore_execute_wrapper`].
-unsafe fn run_simulated(
-    runtime: u64,
-    worker: c_int,
-    core_type: i32,
-    physical: u32,
-    registers: u64,
-) -> Result<(), String> {
+unsafe fn run_simulated(launch: Launch, worker: c_int, core_type: i32, physical: u32) -> Result<(), String> {
     let core_type = CoreType::try_from(core_type).map_err(|error| error.to_string())?;
     let worker = u32::try_from(worker).map_err(|_| format!("there is no core {worker}"))?;
     // SAFETY: as the caller promises.
     let memory = unsafe { DeviceMemory::new() };
-    let topology = crate::chip::ImageHead::read(memory, CHIP, runtime)?.topology;
+    let topology = crate::chip::ImageHead::read(memory, CHIP, launch.runtime)?.topology;
     let identity = Identity { worker: CoreId(worker), core_type, physical };
     let helpers = *SET_SUB_BLOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let values = [topology.lane(identity.worker), topology.cluster(identity.worker)];
@@ -189,7 +205,6 @@ unsafe fn run_simulated(
             set(value);
         }
     }
-    let launch = Launch { runtime, registers, map: RegisterMap::Simulated, places: RecordPlaces::default() };
     let core = Core {
         chip: CHIP,
         launch,

@@ -1,29 +1,26 @@
 use std::mem::offset_of;
 
 use bytemuck::Zeroable;
-use device_runner::{CoreId, DevPtr, GlobalMemory as _};
-use task_interface::records::{CoreTimesMemory, TaskRecordHead};
+use device_runner::{DevPtr, GlobalMemory as _};
+use task_interface::records::PmuRecordHead;
 
-use super::{RecordPlaces, now};
-use crate::chip::Chip;
+use super::core_times::CoreTimes;
+use super::{RecordPlaces, now, table_entry};
+use crate::aicore::{Identity, Launch};
+use crate::chip::{Block, Chip};
 use crate::memory::DeviceMemory;
-use crate::word::{Word, load_u64, store_u64};
+use crate::word::{Word, store_u64};
 
-/// Where a core tells when its kernels ran, in a launch that asks for it.
+/// What a core tells of its tasks, in a launch that asks for it.
 #[derive(Debug)]
-pub(crate) struct CoreTimes {
+pub(crate) struct Telling {
     chip: &'static Chip,
-    memory: DeviceMemory,
-    /// Its rotation or ring.
-    address: u64,
-    /// Of a rotation: what was seen last, the buffer, and the records in it.
-    generation: u32,
-    buffer: u64,
-    slot: usize,
+    times: Option<CoreTimes>,
+    cycles: Option<Cycles>,
 }
 
-impl CoreTimes {
-    /// `None` if the launch does not want to know. To be asked for at the first task, when the AICPU has made
+impl Telling {
+    /// `None` if the launch does not want to know anything. To be asked for at the first task, when the AICPU has made
     /// everything ready.
     ///
     /// # Safety
@@ -31,15 +28,17 @@ impl CoreTimes {
     pub(crate) unsafe fn open(
         chip: &'static Chip,
         memory: DeviceMemory,
-        places: &RecordPlaces,
-        core: CoreId,
+        launch: &Launch,
+        identity: &Identity,
     ) -> Option<Self> {
-        if places.swimlane == 0 || places.core_times == 0 {
-            return None;
-        }
-        // SAFETY: the table has a place for each core, as the caller promises.
-        let address = unsafe { load_u64(places.core_times + u64::from(core.0) * size_of::<u64>() as u64) };
-        (address != 0).then_some(Self { chip, memory, address, generation: 0, buffer: 0, slot: 0 })
+        // SAFETY: as the caller promises.
+        let (times, cycles) = unsafe {
+            (
+                CoreTimes::open(chip, memory, &launch.places, identity.worker),
+                Cycles::open(chip, memory, launch, identity),
+            )
+        };
+        (times.is_some() || cycles.is_some()).then_some(Self { chip, times, cycles })
     }
 
     /// Ticks now.
@@ -50,48 +49,76 @@ impl CoreTimes {
     /// Tells when a kernel began; it has just returned.
     pub(crate) fn tell(&mut self, token: u32, start: u64) {
         let end = self.now();
-        match &self.chip.records.swimlane.core_times {
-            CoreTimesMemory::Rotation(unit) => {
-                self.look();
-                if self.buffer == 0 || self.slot >= unit.buffer.capacity {
-                    return;
-                }
-                let record = arch_a2a3::records::CoreTimesRecord {
-                    start_time: start,
-                    end_time: end,
-                    task_id: token,
+        if let Some(times) = &mut self.times {
+            times.tell(token, start, end);
+        }
+        if let Some(cycles) = &self.cycles {
+            cycles.tell(token, end.saturating_sub(start));
+        }
+    }
+}
+
+/// Stands for the hardware that counts: of a kernel that runs on this machine only its time is known.
+#[derive(Debug)]
+enum Cycles {
+    /// In the registers that the AICPU reads.
+    Registers([Word; 2]),
+    /// In the core's own ring.
+    Ring { memory: DeviceMemory, address: u64 },
+}
+
+impl Cycles {
+    /// # Safety
+    /// As [`Telling::open`].
+    unsafe fn open(
+        chip: &'static Chip,
+        memory: DeviceMemory,
+        launch: &Launch,
+        identity: &Identity,
+    ) -> Option<Self> {
+        let RecordPlaces { counters, pmu_rings, .. } = launch.places;
+        if counters == 0 {
+            return None;
+        }
+        if chip.records.pmu.ring.is_some() {
+            // SAFETY: as the caller promises.
+            let address = unsafe { table_entry(pmu_rings, identity.worker) };
+            return (address != 0).then_some(Self::Ring { memory, address });
+        }
+        // SAFETY: as the caller promises.
+        let block: Block = unsafe { chip.block(launch.map, counters, identity.physical) }?;
+        Some(Self::Registers([block.register("PMU_CNT_TOTAL0")?, block.register("PMU_CNT_TOTAL1")?]))
+    }
+
+    fn tell(&self, token: u32, cycles: u64) {
+        match self {
+            Self::Registers(total) => {
+                let [low, high] = halves(cycles);
+                total[0].store(low);
+                total[1].store(high);
+            }
+            Self::Ring { memory, address } => {
+                let place = address + u64::from(token % 2) * size_of::<arch_a5::records::PmuRecord>() as u64;
+                let record = arch_a5::records::PmuRecord {
+                    head: PmuRecordHead { pmu_total_cycles: cycles, ..PmuRecordHead::zeroed() },
                     ..Zeroable::zeroed()
                 };
-                let at = self.buffer + (unit.buffer.records + self.slot * unit.buffer.record_bytes) as u64;
-                self.slot += 1;
-                self.write(at, bytemuck::bytes_of(&record));
-            }
-            CoreTimesMemory::Ring { .. } => {
-                let slot = u64::from(token % 2) * size_of::<arch_a5::records::TaskRecord>() as u64;
-                self.write(self.address + slot, bytemuck::bytes_of(&[start, end]));
-                let task = offset_of!(TaskRecordHead, task_id) as u64;
+                let task = offset_of!(PmuRecordHead, task_id);
+                let rest = &bytemuck::bytes_of(&record)[task + size_of::<u64>()..];
+                let behind = place + (task + size_of::<u64>()) as u64;
+                if let Err(error) = memory.copy_to_device(DevPtr::new(behind), rest) {
+                    log::error!("{error}");
+                }
                 // SAFETY: a field of the ring's record. It comes last, as it makes the others valid.
-                unsafe { store_u64(self.address + slot + task, u64::from(token)) };
+                unsafe { store_u64(place + task as u64, u64::from(token)) };
             }
         }
     }
+}
 
-    /// Takes over the buffer that the AICPU has put there.
-    fn look(&mut self) {
-        // SAFETY: a field of the rotation.
-        let generation =
-            unsafe { Word::at(self.address + offset_of!(arch_a2a3::records::Rotation, generation) as u64) }
-                .load();
-        if generation != self.generation {
-            // SAFETY: likewise.
-            self.buffer = unsafe { load_u64(self.address) };
-            (self.generation, self.slot) = (generation, 0);
-        }
-    }
-
-    fn write(&self, at: u64, bytes: &[u8]) {
-        if let Err(error) = self.memory.copy_to_device(DevPtr::new(at), bytes) {
-            log::error!("{error}");
-        }
-    }
+/// A number as two registers have it.
+fn halves(value: u64) -> [u32; 2] {
+    #[allow(clippy::cast_possible_truncation, reason = "one half each")]
+    let halves = [value as u32, (value >> 32) as u32];
+    halves
 }

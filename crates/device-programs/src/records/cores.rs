@@ -1,31 +1,21 @@
-use std::mem::offset_of;
-
-use bytemuck::Zeroable;
 use device_runner::{CoreId, TaskId, Topology};
 use task_interface::CoreType;
-use task_interface::records::{CoreTimesMemory, SwimlaneMemory, TaskRecordHead};
 
-use super::unit::Unit;
+use super::lanes::Lanes;
+use super::pmu::PmuRows;
 use super::{RecordPlaces, now};
-use crate::chip::Chip;
+use crate::chip::{Block, Chip};
 use crate::memory::DeviceMemory;
-use crate::word::{Word, load_u64, store_u64};
 
 /// What the AICPU records about cores, in a launch that asks for it.
 #[derive(Debug)]
 pub(crate) struct CoreRecords {
     chip: &'static Chip,
-    level: u32,
-    /// By core.
-    cores: Vec<Lane>,
-}
-
-#[derive(Debug)]
-struct Lane {
-    core_type: CoreType,
-    tasks: Unit,
-    times: Times,
-    dispatched: Dispatched,
+    topology: Topology,
+    /// By core: the task that it has got last.
+    dispatched: Vec<Dispatched>,
+    lanes: Option<Lanes>,
+    rows: Option<PmuRows>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,15 +23,6 @@ struct Dispatched {
     token: u32,
     func_id: u32,
     at: u64,
-}
-
-/// How a core's own times come here.
-#[derive(Debug)]
-enum Times {
-    /// In buffers that the core fills; the host puts both together.
-    Rotation(Rotation),
-    /// In a ring, whose address and memory this is.
-    Ring { memory: DeviceMemory, address: u64, mismatched: Word },
 }
 
 /// A task that has ended on a core.
@@ -55,6 +36,20 @@ pub(crate) struct Finished<'a> {
     pub(crate) thread: u32,
 }
 
+/// The same, with what is known of it. Times in ticks.
+#[derive(Debug)]
+pub(super) struct Ended<'a> {
+    pub(super) core: CoreId,
+    pub(super) core_type: CoreType,
+    pub(super) task: TaskId,
+    pub(super) func_id: u32,
+    pub(super) token: u32,
+    pub(super) dispatched: u64,
+    pub(super) seen: u64,
+    pub(super) fanout: &'a [TaskId],
+    pub(super) thread: u32,
+}
+
 impl CoreRecords {
     /// Takes up what a launch asks for; `None` if that is nothing. To be done before any core is told to start.
     ///
@@ -66,168 +61,63 @@ impl CoreRecords {
         places: &RecordPlaces,
         topology: Topology,
     ) -> Option<Self> {
-        if places.swimlane == 0 {
-            return None;
+        // SAFETY: as the caller promises.
+        let (lanes, rows) = unsafe {
+            (Lanes::open(chip, memory, places, topology), PmuRows::open(chip, memory, places, topology))
+        };
+        let dispatched = vec![Dispatched::default(); topology.cores() as usize];
+        (lanes.is_some() || rows.is_some()).then_some(Self { chip, topology, dispatched, lanes, rows })
+    }
+
+    /// Makes a core count; `counters` are the registers for it, where they are known.
+    pub(crate) fn arm(&mut self, core: CoreId, counters: Option<&Block>) {
+        if let Some(rows) = &mut self.rows {
+            rows.arm(core, counters);
         }
-        let layout = &chip.records.swimlane;
-        // SAFETY: a field of the header.
-        let level = unsafe { Word::at(places.swimlane + layout.level as u64) }.load();
-        let cores = (0..topology.cores()).map(|core| {
-            // SAFETY: as the caller promises.
-            unsafe { Lane::open(layout, memory, places, topology, CoreId(core)) }
-        });
-        Some(Self { chip, level, cores: cores.collect() })
+    }
+
+    /// Makes cores what they were before they [counted](Self::arm).
+    pub(crate) fn disarm(&mut self, cores: impl Iterator<Item = CoreId>) {
+        if let Some(rows) = &mut self.rows {
+            cores.for_each(|core| rows.disarm(core));
+        }
     }
 
     /// Whether [`Finished`] is to say which tasks wait.
     pub(crate) fn wants_fanout(&self) -> bool {
-        self.level >= 2 && matches!(self.chip.records.swimlane.core_times, CoreTimesMemory::Ring { .. })
+        self.lanes.as_ref().is_some_and(Lanes::wants_fanout)
     }
 
     /// A core is about to get a task.
     pub(crate) fn dispatched(&mut self, core: CoreId, token: u32, func_id: u32) {
         let at = now(self.chip.arch);
-        if let Some(lane) = self.cores.get_mut(core.0 as usize) {
-            lane.dispatched = Dispatched { token, func_id, at };
+        if let Some(place) = self.dispatched.get_mut(core.0 as usize) {
+            *place = Dispatched { token, func_id, at };
         }
     }
 
     /// It was seen to have done it.
     pub(crate) fn finished(&mut self, finished: &Finished<'_>) {
-        let finish = now(self.chip.arch);
-        let Some(lane) = self.cores.get_mut(finished.core.0 as usize) else { return };
-        let Dispatched { token, func_id, at } = lane.dispatched;
-        let mut head = TaskRecordHead {
-            task_id: finished.task.0,
-            func_id,
-            core_type: lane.core_type.raw(),
-            ..TaskRecordHead::zeroed()
-        };
-        if self.level >= 2 {
-            (head.dispatch_time, head.finish_time) = (at, finish);
+        let seen = now(self.chip.arch);
+        let &Finished { core, task, fanout, thread } = finished;
+        let Some(&Dispatched { token, func_id, at }) = self.dispatched.get(core.0 as usize) else { return };
+        let core_type = self.topology.core_type(core);
+        let ended = Ended { core, core_type, task, func_id, token, dispatched: at, seen, fanout, thread };
+        if let Some(rows) = &mut self.rows {
+            rows.ended(&ended);
         }
-        lane.record(head, token, finished);
+        if let Some(lanes) = &mut self.lanes {
+            lanes.ended(&ended);
+        }
     }
 
     /// The end: hands over what there is, on behalf of an AICPU thread.
     pub(crate) fn flush(&mut self, thread: u32) {
-        for lane in &mut self.cores {
-            lane.tasks.flush(thread);
-            if let Times::Rotation(rotation) = &mut lane.times {
-                rotation.unit.flush_count(thread, rotation.written);
-            }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.flush(thread);
         }
-    }
-}
-
-impl Lane {
-    /// # Safety
-    /// As [`CoreRecords::open`].
-    unsafe fn open(
-        layout: &'static SwimlaneMemory,
-        memory: DeviceMemory,
-        places: &RecordPlaces,
-        topology: Topology,
-        core: CoreId,
-    ) -> Self {
-        let header = (places.swimlane, &layout.queues);
-        let states = places.swimlane + layout.queues.header_bytes as u64;
-        let state = states + u64::from(core.0) * layout.tasks.bytes as u64;
-        // SAFETY: the header is followed by the states, as the caller promises.
-        let tasks = unsafe { Unit::open(memory, header, (state, &layout.tasks), core.0) };
-        let times = match &layout.core_times {
-            CoreTimesMemory::Rotation(times) => {
-                let states = states + u64::from(topology.cores()) * layout.tasks.bytes as u64;
-                let state = states + u64::from(core.0) * times.bytes as u64;
-                // SAFETY: likewise.
-                let unit = unsafe { Unit::open(memory, header, (state, times), core.0) };
-                // SAFETY: the core's place in the table, as the caller promises.
-                Times::Rotation(unsafe { Rotation::open(unit, state, places.core_times, core) })
-            }
-            CoreTimesMemory::Ring { address, .. } => {
-                let mismatched = layout.tasks.mismatched.unwrap_or(layout.tasks.dropped);
-                // SAFETY: fields of the state.
-                unsafe {
-                    let mismatched = Word::at(state + mismatched as u64);
-                    Times::Ring { memory, address: load_u64(state + *address as u64), mismatched }
-                }
-            }
-        };
-        Self { core_type: topology.core_type(core), tasks, times, dispatched: Dispatched::default() }
-    }
-
-    fn record(&mut self, mut head: TaskRecordHead, token: u32, finished: &Finished<'_>) {
-        match &mut self.times {
-            Times::Rotation(rotation) => {
-                let record = arch_a2a3::records::TaskRecord { head, reg_task_id: token, tail: 0 };
-                self.tasks.push(finished.thread, bytemuck::bytes_of(&record));
-                rotation.count(finished.thread);
-            }
-            Times::Ring { memory, address, mismatched } => {
-                let slot = u64::from(token % 2) * size_of::<arch_a5::records::TaskRecord>() as u64;
-                let told: Option<TaskRecordHead> = memory.read(*address + slot).ok();
-                let Some(told) = told.filter(|told| told.task_id & u64::from(u32::MAX) == u64::from(token))
-                else {
-                    self.tasks.tried();
-                    mismatched.store(mismatched.load().wrapping_add(1));
-                    log::error!("{} has not told when it ran {}", finished.core, finished.task);
-                    return;
-                };
-                (head.start_time, head.end_time) = (told.start_time, told.end_time);
-                let mut record = arch_a5::records::TaskRecord { head, ..Zeroable::zeroed() };
-                for (place, task) in record.fanout.iter_mut().zip(finished.fanout) {
-                    *place = task.0;
-                    record.fanout_count += 1;
-                }
-                self.tasks.push(finished.thread, bytemuck::bytes_of(&record));
-            }
-        }
-    }
-}
-
-/// The buffers that a core fills with its times.
-#[derive(Debug)]
-struct Rotation {
-    unit: Unit,
-    /// Tells the core that there is another buffer.
-    generation: Word,
-    /// Records that the core has written into the buffer.
-    written: u32,
-}
-
-impl Rotation {
-    /// # Safety
-    /// `state` must be that of the unit, and `table` have a place for the core.
-    unsafe fn open(unit: Unit, state: u64, table: u64, core: CoreId) -> Self {
-        let generation = offset_of!(arch_a2a3::records::Rotation, generation) as u64;
-        // SAFETY: a field of the state.
-        let generation = unsafe { Word::at(state + generation) };
-        generation.store(1);
-        if table != 0 {
-            // SAFETY: as the caller promises. The rotation is the first field of the state.
-            unsafe { store_u64(table + u64::from(core.0) * size_of::<u64>() as u64, state) };
-        }
-        Self { unit, generation, written: 0 }
-    }
-
-    /// The core has run a task, and told when if it has room.
-    fn count(&mut self, thread: u32) {
-        self.unit.tried();
-        let capacity = u32::try_from(self.unit.buffer().capacity).unwrap_or(u32::MAX);
-        if self.unit.current == 0 || self.written >= capacity {
-            self.unit.lose(1);
-        } else {
-            self.written += 1;
-        }
-        let is_new = if self.unit.current == 0 {
-            self.unit.take()
-        } else {
-            self.written >= capacity && self.unit.exchange(thread, self.written)
-        };
-        if is_new {
-            self.written = 0;
-            // The new buffer's address is there by now.
-            self.generation.store(self.generation.load().wrapping_add(1));
+        if let Some(rows) = &mut self.rows {
+            rows.flush(thread);
         }
     }
 }

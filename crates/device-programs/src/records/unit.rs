@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytemuck::Zeroable as _;
 use device_runner::{DevPtr, GlobalMemory as _};
-use task_interface::records::{BufferLayout, ReadyEntry, ReadyQueues, UnitLayout};
+use task_interface::records::{BufferLayout, KIND_PHASES, ReadyEntry, ReadyQueues, UnitLayout};
 
 use crate::memory::DeviceMemory;
 use crate::patience::Patience;
@@ -149,18 +149,52 @@ impl Unit {
     /// Writes a record, on behalf of an AICPU thread.
     pub(super) fn push(&mut self, thread: u32, record: &[u8]) {
         self.tried();
-        if self.current == 0 && !self.take() {
-            return self.lose(1);
+        if self.make_room(thread, 1) {
+            self.append(record);
+        } else {
+            self.lose(1);
         }
-        let mut filled = self.filled();
-        if filled as usize >= self.layout.buffer.capacity {
-            if self.exchange(thread, filled) {
-                filled = 0;
-            } else {
-                self.lose(filled);
-                filled = 0;
-            }
+    }
+
+    /// Makes room for so many records in one buffer; `false` when there is no buffer.
+    pub(super) fn make_room(&mut self, thread: u32, records: usize) -> bool {
+        if self.current == 0 {
+            return self.take();
         }
+        let filled = self.filled();
+        if filled as usize + records <= self.layout.buffer.capacity {
+            return true;
+        }
+        if self.layout.kind == KIND_PHASES {
+            return self.replace(thread, filled);
+        }
+        if !self.exchange(thread, filled) {
+            self.overwrite(filled);
+        }
+        true
+    }
+
+    /// As the host gives buffers for phases only in the place of full ones, these go first; `false` when there is none
+    /// then.
+    fn replace(&mut self, thread: u32, filled: u32) -> bool {
+        let mut patience = Patience::new(PATIENCE);
+        if !patience.until(|| self.hand_over(thread, filled)) {
+            self.overwrite(filled);
+            return true;
+        }
+        self.make_current(0);
+        patience.until(|| self.take())
+    }
+
+    /// Loses what is in the buffer.
+    fn overwrite(&mut self, filled: u32) {
+        self.lose(filled);
+        self.word(self.current + self.layout.buffer.count as u64).store(0);
+    }
+
+    /// Writes a record where [there is room](Self::make_room).
+    pub(super) fn append(&self, record: &[u8]) {
+        let filled = self.filled();
         let BufferLayout { records, record_bytes, count, .. } = self.layout.buffer;
         let at = self.current + (records + filled as usize * record_bytes) as u64;
         if self.memory.copy_to_device(DevPtr::new(at), record).is_ok() {

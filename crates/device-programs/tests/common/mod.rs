@@ -14,7 +14,7 @@ use device_runner::{
 };
 use kernel_compiler::{CoreType, KernelCompiler, Source};
 use object_loader::SharedObject;
-use task_interface::CoreCallable;
+use task_interface::{ArgDirection, CoreCallable};
 
 pub(crate) use launch::{Entries, Fault, Registers};
 use memory::HostMemory;
@@ -116,9 +116,14 @@ impl Device for ProgramDevice {
         Ok(())
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let KernelSource::Object(bytes) = source else { panic!("only compiled kernels") };
-        let mut callable = CoreCallable::encode(&[], bytes).unwrap();
+        let mut callable = CoreCallable::encode(signature, bytes).unwrap();
         let header = self.memory.alloc(callable.as_bytes().len());
         let loaded = (self.mode == Mode::Simulated).then(|| SharedObject::load(name, bytes).unwrap());
         let entry = loaded

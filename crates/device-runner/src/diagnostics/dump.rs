@@ -5,8 +5,8 @@ use run_records::dump::{BYTES, Dump, DumpedTensor, FOLDER, Role, Stage};
 use run_records::{Dtype, GrowingFile, RecordsError};
 use task_interface::ArgDirection;
 
-use super::gather::{GatherError, TensorView};
-use super::recorder::Recorded;
+use super::gather::TensorView;
+use super::recorder::{Recorded, warn_lost};
 use crate::memory::Memory;
 use crate::program::TaskId;
 use crate::sync::lock;
@@ -40,6 +40,20 @@ pub struct DumpedArg {
     pub role: Role,
     /// Which tensors of the task were chosen, bit i for tensor i; `None` if none was.
     pub chosen: Option<u64>,
+}
+
+impl DumpedArg {
+    /// Whether it counts at a stage: inputs do before their task, outputs after it, and where the client has chosen
+    /// tensors of a task, only those of it; if `selective`, none of others.
+    #[must_use]
+    pub fn counts(&self, stage: Stage, selective: bool) -> bool {
+        let has_content = match stage {
+            Stage::BeforeDispatch => self.role != Role::Output,
+            Stage::AfterCompletion => self.role != Role::Input,
+        };
+        let chosen = self.chosen.map(|mask| mask.checked_shr(self.index).unwrap_or(0) & 1 != 0);
+        has_content && chosen.unwrap_or(!selective)
+    }
 }
 
 /// Collects tensors before and after tasks.
@@ -94,17 +108,9 @@ impl TensorDump {
 
     /// Keeps a tensor of a task, unless its role or the client's choice says that it does not count at this stage.
     pub fn tensor(&self, arg: &DumpedArg, stage: Stage, view: &TensorView<'_>) {
-        let counts = match stage {
-            Stage::BeforeDispatch => arg.role != Role::Output,
-            Stage::AfterCompletion => arg.role != Role::Input,
-        };
-        let choice = match arg.chosen {
-            Some(mask) if mask.checked_shr(arg.index).unwrap_or(0) & 1 == 0 => return,
-            Some(_) => Choice::Chosen,
-            None => Choice::None,
-        };
+        let choice = if arg.chosen.is_some() { Choice::Chosen } else { Choice::None };
         let mut state = lock(&self.state);
-        if !counts || (state.selective && choice == Choice::None) {
+        if !arg.counts(stage, state.selective) {
             return;
         }
         match self.write(&mut state, view) {
@@ -116,20 +122,48 @@ impl TensorDump {
         }
     }
 
+    /// Keeps a tensor whose elements device programs have gathered, and chosen; its place in the file is found here.
+    /// Without elements they were overwritten before they could be read.
+    pub fn gathered(&self, mut tensor: DumpedTensor, elements: Option<&[u8]>) {
+        let mut state = lock(&self.state);
+        match self.append(&mut state, elements.unwrap_or_default()) {
+            Ok(offset) => {
+                (tensor.bin_offset, tensor.bin_size) =
+                    elements.map_or((0, 0), |elements| (offset, elements.len() as u64));
+                tensor.overwritten = elements.is_none();
+                state.tensors.push((tensor, Choice::Chosen));
+            }
+            Err(lost) => {
+                log::warn!(
+                    "tensor dump: tensor {} of {} is lost: {lost}",
+                    tensor.arg_index,
+                    TaskId(tensor.task_id)
+                );
+                state.lost += 1;
+            }
+        }
+    }
+
+    /// Records were lost on their way here; 0 of them is fine.
+    pub fn lose(&self, records: u64) {
+        lock(&self.state).lost += records;
+        warn_lost("tensor dump", records);
+    }
+
     /// Appends a tensor's bytes to the file.
     fn write(&self, state: &mut State, view: &TensorView<'_>) -> Result<Part, String> {
-        let text = |error: GatherError| error.to_string();
-        let element = view.element_size().map_err(text)?;
-        let elements = view.elements();
-        let truncated = elements.saturating_mul(element) > ROOM;
-        let kept = if truncated { ROOM / 2 / element } else { elements };
-        let bytes = view.gather(&self.memory, kept).map_err(text)?;
-        let offset = state.append(&self.folder, &bytes).map_err(|error| {
+        let gathered = view.gather_into(&*self.memory, ROOM);
+        let (bytes, truncated) = gathered.map_err(|error| error.to_string())?;
+        let offset = self.append(state, &bytes)?;
+        Ok(Part { offset, size: bytes.len() as u64, truncated })
+    }
+
+    fn append(&self, state: &mut State, bytes: &[u8]) -> Result<u64, String> {
+        state.append(&self.folder, bytes).map_err(|error| {
             let text = error.to_string();
             state.error.get_or_insert(error);
             text
-        })?;
-        Ok(Part { offset, size: bytes.len() as u64, truncated })
+        })
     }
 
     pub(super) fn recorded(&self) -> Recorded {

@@ -1,8 +1,8 @@
 use task_interface::DataType;
 
 use crate::dev_ptr::DevPtr;
+use crate::device::GlobalMemory;
 use crate::error::DeviceError;
-use crate::memory::Memory;
 
 /// Elements of a buffer in device memory, in the order of a tensor.
 #[derive(Clone, Copy, Debug)]
@@ -22,23 +22,45 @@ pub struct TensorView<'a> {
 
 /// Why the elements of a tensor cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum GatherError {
+#[non_exhaustive]
+pub enum GatherError {
+    /// A number that names no element type.
     #[error("element type {0} has no size")]
     ElementType(u8),
+    /// Elements beyond what there can be.
     #[error("shape {shape:?} with strides {strides:?} is no tensor")]
-    Layout { shape: Vec<u32>, strides: Vec<u32> },
+    Layout {
+        /// Elements per dimension.
+        shape: Vec<u32>,
+        /// Steps per dimension.
+        strides: Vec<u32>,
+    },
+    /// The device's.
     #[error(transparent)]
     Memory(#[from] DeviceError),
 }
 
 impl TensorView<'_> {
+    /// Copies the tensor out of device memory, in row-major order: all of it, or, if it has more than `room` bytes,
+    /// half as many of its elements as fit; whether it was cut.
+    ///
+    /// # Errors
+    /// [`GatherError`].
+    pub fn gather_into(&self, memory: &dyn GlobalMemory, room: u64) -> Result<(Vec<u8>, bool), GatherError> {
+        let (element, elements) = (self.element_size()?, self.elements());
+        let truncated = elements.saturating_mul(element) > room;
+        let kept = if truncated { room / 2 / element } else { elements };
+        Ok((self.gather(memory, kept)?, truncated))
+    }
+
     /// Elements of the tensor; as many as can be told if there are more.
     pub(super) fn elements(&self) -> u64 {
         self.shape.iter().fold(1, |product, &extent| product.saturating_mul(u64::from(extent)))
     }
 
     /// Whether its elements lie one behind the other.
-    pub(super) fn is_contiguous(&self) -> bool {
+    #[must_use]
+    pub fn is_contiguous(&self) -> bool {
         let mut step = 1u64;
         self.shape.iter().zip(self.strides).rev().all(|(&extent, &stride)| {
             let dense = extent == 1 || u64::from(stride) == step;
@@ -48,13 +70,13 @@ impl TensorView<'_> {
     }
 
     /// Bytes of one element.
-    pub(super) fn element_size(&self) -> Result<u64, GatherError> {
+    fn element_size(&self) -> Result<u64, GatherError> {
         let dtype = DataType::try_from(self.dtype).map_err(|_| GatherError::ElementType(self.dtype))?;
         Ok(dtype.element_size() as u64)
     }
 
     /// Copies the first `elements` elements out of device memory, in row-major order.
-    pub(super) fn gather(&self, memory: &Memory, elements: u64) -> Result<Vec<u8>, GatherError> {
+    fn gather(&self, memory: &dyn GlobalMemory, elements: u64) -> Result<Vec<u8>, GatherError> {
         let element = self.element_size()?;
         let layout = || GatherError::Layout { shape: self.shape.to_vec(), strides: self.strides.to_vec() };
         if self.shape.len() != self.strides.len() {
@@ -83,7 +105,7 @@ impl TensorView<'_> {
     /// Appends up to `left` elements of the row at `from`.
     fn append_row(
         &self,
-        memory: &Memory,
+        memory: &dyn GlobalMemory,
         from: DevPtr,
         left: u64,
         element: u64,
@@ -164,6 +186,7 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::error::DeferredErrors;
+    use crate::memory::Memory;
     use crate::testing::FakeDevice;
 
     /// A buffer of 16-bit elements that hold their own index.
@@ -188,15 +211,15 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told() {
         let (memory, buffer) = numbered(8);
-        let of = |start, shape, strides| view(buffer.ptr(), start, shape, strides).gather(&memory, 4);
+        let of = |start, shape, strides| view(buffer.ptr(), start, shape, strides).gather(&*memory, 4);
         assert!(of(4, &[4], &[1]).is_ok());
         assert!(matches!(of(5, &[4], &[1]), Err(GatherError::Memory(_))));
         assert!(matches!(of(0, &[2, 2], &[7, 1]), Err(GatherError::Memory(_))));
         assert!(matches!(of(0, &[2, 2], &[1]), Err(GatherError::Layout { .. })));
         assert!(matches!(of(u64::MAX, &[2, 2], &[2, 2]), Err(GatherError::Layout { .. })));
         let unknown = TensorView { dtype: 99, ..view(buffer.ptr(), 0, &[4], &[1]) };
-        assert!(matches!(unknown.gather(&memory, 4), Err(GatherError::ElementType(99))));
-        assert!(view(buffer.ptr(), 0, &[u32::MAX; 5], &[1; 5]).gather(&memory, u64::MAX).is_err());
+        assert!(matches!(unknown.gather(&*memory, 4), Err(GatherError::ElementType(99))));
+        assert!(view(buffer.ptr(), 0, &[u32::MAX; 5], &[1; 5]).gather(&*memory, u64::MAX).is_err());
         assert!(gathered(&memory, &view(buffer.ptr(), 0, &[3, 0], &[1, 1]), 0).is_empty());
     }
 

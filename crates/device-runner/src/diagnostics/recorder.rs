@@ -2,16 +2,19 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use run_records::{Deps, RecordsError};
+use run_records::{Deps, RecordsError, Summary};
+use task_interface::records::RecordMemory;
 
 use super::dump::TensorDump;
 use super::pmu::Pmu;
 use super::request::Request;
 use super::scopes::ScopeStats;
+use super::submits::Submits;
 use super::swimlane::{Spare, Swimlane, place};
-use crate::arch::{Arch, CoreId, Topology};
+use crate::arch::{Arch, CoreId, Limits, Topology};
 use crate::memory::Memory;
-use crate::program::DeviceTime;
+use crate::phases::HostStages;
+use crate::program::{DeviceTime, TaskId};
 use crate::sync::lock;
 
 /// What one run records. Each part is there only if it was asked for.
@@ -25,7 +28,9 @@ pub struct Recorder {
     pmu: Option<Pmu>,
     scopes: Option<ScopeStats>,
     dump: Option<TensorDump>,
+    submits: Option<Submits>,
     deps: Mutex<Option<Deps>>,
+    tasks_without_kernel: Mutex<Option<Vec<TaskId>>>,
     /// Records that were lost on their way here.
     lost: AtomicU64,
 }
@@ -90,7 +95,9 @@ impl Recorder {
             pmu: request.pmu.map(Pmu::new),
             scopes: request.scope_stats.then(ScopeStats::default),
             dump: request.dump.then(|| TensorDump::new(&request.folder, Arc::clone(memory))),
+            submits: request.dep_gen.then(Submits::default),
             deps: Mutex::new(None),
+            tasks_without_kernel: Mutex::new(None),
             lost: AtomicU64::new(0),
             request,
         })
@@ -116,9 +123,9 @@ impl Recorder {
         self.dump.as_ref()
     }
 
-    /// Whether [`set_deps`](Self::set_deps) is waited for.
-    pub fn wants_deps(&self) -> bool {
-        self.request.dep_gen
+    /// What the graph is built from. The variant makes [the graph](Self::set_deps) of it when the run has ended.
+    pub fn submits(&self) -> Option<&Submits> {
+        self.submits.as_ref()
     }
 
     /// The graph of the run.
@@ -126,12 +133,30 @@ impl Recorder {
         *lock(&self.deps) = Some(deps);
     }
 
+    /// The tasks of the run that have no kernel, and so no record of one. Whoever does not know them does not call this.
+    pub fn set_tasks_without_kernel(&self, tasks: Vec<TaskId>) {
+        *lock(&self.tasks_without_kernel) = Some(tasks);
+    }
+
     /// Records of a collector were lost on their way here; 0 of them is fine.
     pub fn lose(&self, collector: &str, records: u64) {
-        if records > 0 {
-            log::warn!("{collector}: {records} record(s) of the run are lost");
-            self.lost.fetch_add(records, Ordering::Relaxed);
-        }
+        self.lost.fetch_add(records, Ordering::Relaxed);
+        warn_lost(collector, records);
+    }
+
+    /// Numbers of the chip.
+    pub fn limits(&self) -> &'static Limits {
+        self.arch.limits()
+    }
+
+    /// Where device programs of the chip record.
+    pub fn layouts(&self) -> &'static RecordMemory {
+        self.arch.records()
+    }
+
+    /// Cores of the run.
+    pub fn topology(&self) -> Topology {
+        self.topology
     }
 
     /// A time in ticks of the chip's counter.
@@ -170,11 +195,12 @@ impl Recorder {
             .fold(Recorded::default(), |a, b| a + b)
     }
 
-    /// Writes the files of a run that has ended well; each is whole, and each is tried.
+    /// Writes the files of a run that has ended well; each is whole, and each is tried. `stages` tells what the host
+    /// has done until now.
     ///
     /// # Errors
     /// The first file that could not be written.
-    pub(crate) fn export(&self) -> Result<(), RecordsError> {
+    pub(crate) fn export(&self, stages: impl FnOnce() -> HostStages) -> Result<(), RecordsError> {
         let folder = &self.request.folder;
         let roles = self.roles();
         let limits = self.arch.limits();
@@ -188,6 +214,8 @@ impl Recorder {
             pmu.map_or(Ok(()), |file| file.write(folder)),
             self.export_deps(),
             self.export_scopes(),
+            // Last, as it tells how long writing the others took.
+            self.summary(&stages()).write(folder),
         ];
         first_error(results)
     }
@@ -198,6 +226,15 @@ impl Recorder {
             && let Err(error) = self.export_scopes()
         {
             log::error!("{error}");
+        }
+    }
+
+    fn summary(&self, stages: &HostStages) -> Summary {
+        let tasks = lock(&self.tasks_without_kernel);
+        Summary {
+            host_stages: stages.for_file(),
+            lost_records: self.recorded().lost,
+            tasks_without_kernel: tasks.as_ref().map(|tasks| tasks.iter().map(|task| task.0).collect()),
         }
     }
 
@@ -216,6 +253,12 @@ impl Recorder {
                 Ok(())
             }
         }
+    }
+}
+
+pub(super) fn warn_lost(collector: &str, records: u64) {
+    if records > 0 {
+        log::warn!("{collector}: {records} record(s) of the run are lost");
     }
 }
 

@@ -43,34 +43,19 @@ impl Request {
         Ok(Some(request).filter(Self::is_any))
     }
 
-    /// What device programs can record of it: so far when tasks ran where, on a device that takes it over.
+    /// What device programs record of it, on a device that takes it over: all of it.
     ///
     /// # Errors
-    /// [`RunnerError::Unavailable`] for everything else.
-    pub(crate) fn by_device_programs(mut self, takes_swimlane: bool) -> Result<Self, RunnerError> {
-        /// Those above are of phases.
-        const HIGHEST_LEVEL: u32 = 2;
-        if !takes_swimlane {
-            return Err(RunnerError::Unavailable {
-                what: "a diagnostics collector",
-                reason: "this device takes over nothing that its programs record; clear the enable_* fields of the call \
-                         configuration",
-            });
+    /// [`RunnerError::Unavailable`] on a device that takes nothing over.
+    pub(crate) fn by_device_programs(self, takes_records: bool) -> Result<Self, RunnerError> {
+        if takes_records {
+            return Ok(self);
         }
-        if self.dump || self.pmu.is_some() || self.dep_gen || self.scope_stats {
-            return Err(RunnerError::Unavailable {
-                what: "a diagnostics collector other than the swimlane",
-                reason: "device programs have none in this version; clear the other enable_* fields of the call \
-                         configuration",
-            });
-        }
-        if let Some(level) = self.swimlane.as_mut().filter(|level| **level > HIGHEST_LEVEL) {
-            log::warn!(
-                "device programs record no phases; swimlane level {HIGHEST_LEVEL} is taken for {level}"
-            );
-            *level = HIGHEST_LEVEL;
-        }
-        Ok(self)
+        Err(RunnerError::Unavailable {
+            what: "a diagnostics collector",
+            reason: "this device takes over nothing that its programs record; clear the enable_* fields of the call \
+                     configuration",
+        })
     }
 
     fn is_any(&self) -> bool {
@@ -150,20 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn device_programs_record_when_tasks_ran() {
-        let swimlane = |level| request(|c| c.enable_l2_swimlane = level, &CHIP).unwrap();
-        for (asked, got) in [(1, 1), (2, 2), (3, 2), (4, 2)] {
-            assert_eq!(swimlane(asked).by_device_programs(true).unwrap().swimlane, Some(got));
-        }
-        assert!(matches!(swimlane(1).by_device_programs(false), Err(RunnerError::Unavailable { .. })));
-        let others: [fn(&mut CallConfig); 4] = [
+    fn device_programs_record_what_their_device_takes_over() {
+        let asked: [fn(&mut CallConfig); 5] = [
+            |c| c.enable_l2_swimlane = 4,
             |c| c.enable_dump_tensor = 1,
             |c| c.enable_pmu = 2,
             |c| c.enable_dep_gen = 1,
             |c| c.enable_scope_stats = 1,
         ];
-        for other in others {
-            let error = request(other, &CHIP).unwrap().by_device_programs(true).unwrap_err();
+        for asked in asked {
+            let wanted = request(asked, &CHIP).unwrap();
+            assert_eq!(wanted.clone().by_device_programs(true).unwrap(), wanted);
+            let error = wanted.by_device_programs(false).unwrap_err();
             assert!(matches!(error, RunnerError::Unavailable { .. }), "{error}");
         }
     }

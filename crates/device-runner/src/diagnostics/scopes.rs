@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use run_records::scope::{Border, Header, RINGS, Record, VERSION};
 
 use super::log::Log;
-use super::recorder::Recorded;
+use super::recorder::{Recorded, warn_lost};
 use crate::sync::lock;
 
 /// Bytes of a file name that a record has room for.
@@ -40,6 +40,14 @@ struct State {
     heap: [u64; RINGS],
     tensormap: i32,
     fatal: bool,
+    /// Records that never came here.
+    lost: u64,
+}
+
+impl State {
+    fn lost(&self) -> u64 {
+        self.records.lost() + self.lost
+    }
 }
 
 /// Numbers of the file are 32-bit and 16-bit; larger ones are the largest.
@@ -69,10 +77,28 @@ impl ScopeStats {
             heap_end: at.heap.1,
             tensormap: number(at.tensormap as u64, i32::MAX),
         };
+        self.keep(record);
+    }
+
+    /// Keeps a record as it is.
+    pub fn keep(&self, record: Record) {
         let mut state = lock(&self.0);
         // A map without a bound of its own may hold more than the contract's.
         state.tensormap = state.tensormap.max(record.tensormap);
         state.records.push(record);
+    }
+
+    /// Says what rings, by their own tasks and bytes, and the tensor map have room for, as device programs tell it.
+    pub fn rooms(&self, tasks: [i32; RINGS], heap: [u64; RINGS], tensormap: i32) {
+        let mut state = lock(&self.0);
+        (state.task_window, state.heap) = (tasks, heap);
+        state.tensormap = state.tensormap.max(tensormap);
+    }
+
+    /// Records were lost on their way here; 0 of them is fine.
+    pub fn lose(&self, records: u64) {
+        lock(&self.0).lost += records;
+        warn_lost("scope statistics", records);
     }
 
     /// An error has ended the run, and the recording.
@@ -86,12 +112,12 @@ impl ScopeStats {
 
     pub(super) fn recorded(&self) -> Recorded {
         let state = lock(&self.0);
-        Recorded { records: state.records.len() as u64, lost: state.records.lost() }
+        Recorded { records: state.records.len() as u64, lost: state.lost() }
     }
 
     pub(super) fn file(&self) -> run_records::ScopeStats {
         let state = lock(&self.0);
-        let dropped = state.records.lost();
+        let dropped = state.lost();
         run_records::ScopeStats {
             header: Header {
                 version: VERSION,
@@ -107,15 +133,21 @@ impl ScopeStats {
     }
 }
 
-/// The site as files have it: the name without its folders, cut to what a record has room for, and the line.
+/// The site as files have it.
 fn site(site: Option<(&str, i32)>) -> String {
     let Some((file, line)) = site else { return "(unknown):0".to_owned() };
+    format!("{}:{line}", site_name(file))
+}
+
+/// What records call a file: its name without folders, cut to what they have room for.
+#[must_use]
+pub fn site_name(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     let mut end = name.len().min(NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}:{line}", &name[..end])
+    &name[..end]
 }
 
 #[cfg(test)]

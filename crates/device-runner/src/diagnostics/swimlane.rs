@@ -6,6 +6,7 @@ use task_interface::CoreType;
 
 use super::chip::{Diagnostics, SubmitRecords};
 use super::log::{Log, Pieces};
+use super::phases::Phases;
 use super::recorder::{Recorded, Roles};
 use crate::arch::{CoreId, Limits, Topology};
 use crate::program::{DeviceTime, TaskId};
@@ -65,6 +66,8 @@ pub struct Swimlane {
     spare: Spare,
     tasks: Mutex<Vec<TaskLog>>,
     submits: Mutex<Vec<SubmitLog>>,
+    /// What AICPU threads have told of themselves, where they do.
+    phases: Mutex<Option<Phases>>,
 }
 
 /// Runs of kernels, from one device.
@@ -130,6 +133,7 @@ impl Swimlane {
             spare: spare.clone(),
             tasks: Mutex::default(),
             submits: Mutex::default(),
+            phases: Mutex::default(),
         }
     }
 
@@ -167,10 +171,17 @@ impl Swimlane {
         lock(&self.submits).push(log);
     }
 
+    /// Takes what AICPU threads have recorded of themselves. It counts instead of what would follow from tasks and
+    /// submits, also if it is nothing.
+    pub fn keep_phases(&self, phases: Phases) {
+        *lock(&self.phases) = Some(phases);
+    }
+
     pub(super) fn recorded(&self) -> Recorded {
-        let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
+        let (tasks, submits, phases) = (lock(&self.tasks), lock(&self.submits), lock(&self.phases));
         let all = tasks.iter().map(TaskLog::recorded).chain(submits.iter().map(SubmitLog::recorded));
-        all.fold(Recorded::default(), |sum, one| sum + one)
+        let phases = phases.as_ref().map(|phases| Recorded { records: phases.records(), lost: 0 });
+        all.chain(phases).fold(Recorded::default(), |sum, one| sum + one)
     }
 
     /// The file; `None` without tasks.
@@ -181,11 +192,11 @@ impl Swimlane {
         threads: u32,
         roles: &Roles,
     ) -> Option<run_records::Swimlane> {
-        let (tasks, submits) = (lock(&self.tasks), lock(&self.submits));
+        let (tasks, submits, phases) = (lock(&self.tasks), lock(&self.submits), lock(&self.phases));
         let runs = || tasks.iter().flat_map(|log| log.runs.iter());
-        let phases = || submits.iter().flat_map(|log| log.0.iter());
-        let begin = runs().map(|run| run.dispatch.min(run.start));
-        let begin = begin.chain(phases().map(|phase| phase.start)).min()?;
+        let steps = || submits.iter().flat_map(|log| log.0.iter());
+        let begin = runs().map(|run| run.dispatch.min(run.start)).chain(steps().map(|step| step.start));
+        let begin = begin.chain(phases.iter().flat_map(Phases::starts)).min()?;
         let clock = Clock { limits, begin: limits.ticks(begin) };
         let mut records: Vec<TaskRecord> = runs().map(|run| self.record(run, topology, &clock)).collect();
         if records.is_empty() {
@@ -201,31 +212,27 @@ impl Swimlane {
             }
         }
         records.sort_by_key(|record| record.task_id);
+        let mut file =
+            run_records::Swimlane { level: self.level, tasks: records, ..run_records::Swimlane::default() };
         let slots = limits.max_aicpu_threads as usize;
-        let orchestrator = roles.orchestrator.filter(|_| self.level >= 3);
-        Some(run_records::Swimlane {
-            level: self.level,
-            tasks: records,
-            scheduler: (self.level >= 3).then(|| {
+        match &*phases {
+            _ if self.level < 3 => {}
+            Some(phases) => {
+                file.scheduler = Some(phases.scheduler_lanes(slots, &clock));
+                file.orchestrator = phases.orchestrator_lanes(slots, &clock);
+                file.core_to_thread = phases.core_to_thread.clone();
+            }
+            None => {
                 let mut lanes = vec![Vec::new(); slots];
-                if roles.orchestrator.is_some() {
+                if let Some(orchestrator) = roles.orchestrator {
                     scheduler_phases(runs(), topology, roles, &clock, &mut lanes);
+                    file.orchestrator = orchestrator_lanes(steps(), orchestrator, slots, &clock);
+                    file.core_to_thread = Some(core_map(topology, threads, roles));
                 }
-                lanes
-            }),
-            orchestrator: orchestrator.filter(|_| phases().next().is_some()).map(|thread| {
-                let mut lanes = vec![Vec::new(); slots];
-                if let Some(lane) = lanes.get_mut(thread as usize) {
-                    *lane = phases().map(|phase| orchestrator_phase(phase, &clock)).collect();
-                }
-                lanes
-            }),
-            core_to_thread: orchestrator.map(|_| {
-                let cores = (0..topology.cores()).map(CoreId);
-                let thread = |core| i32::try_from(roles.thread_of(topology, core)).unwrap_or(-1);
-                cores.map(|core| if threads == 0 { -1 } else { thread(core) }).collect()
-            }),
-        })
+                file.scheduler = Some(lanes);
+            }
+        }
+        Some(file)
     }
 
     fn record(&self, run: &TaskRun, topology: Topology, clock: &Clock<'_>) -> TaskRecord {
@@ -240,22 +247,46 @@ impl Swimlane {
     }
 }
 
+/// What the orchestrator did, in the lane of its thread; `None` if that is nothing.
+fn orchestrator_lanes<'a>(
+    steps: impl Iterator<Item = &'a SubmitPhase>,
+    thread: u32,
+    slots: usize,
+    clock: &Clock<'_>,
+) -> Option<Vec<Vec<OrchestratorPhase>>> {
+    let steps: Vec<_> = steps.map(|step| orchestrator_phase(step, clock)).collect();
+    if steps.is_empty() {
+        return None;
+    }
+    let mut lanes = vec![Vec::new(); slots];
+    if let Some(lane) = lanes.get_mut(thread as usize) {
+        *lane = steps;
+    }
+    Some(lanes)
+}
+
+/// By core: the thread that schedules it.
+fn core_map(topology: Topology, threads: u32, roles: &Roles) -> Vec<i32> {
+    let thread = |core| i32::try_from(roles.thread_of(topology, core)).unwrap_or(-1);
+    (0..topology.cores()).map(|core| if threads == 0 { -1 } else { thread(CoreId(core)) }).collect()
+}
+
 /// Times in the file: whole ticks of the chip's counter since the first.
-struct Clock<'a> {
+pub(super) struct Clock<'a> {
     limits: &'a Limits,
     /// In ticks.
     begin: u64,
 }
 
 impl Clock<'_> {
-    fn micros(&self, time: DeviceTime) -> Micros {
+    pub(super) fn micros(&self, time: DeviceTime) -> Micros {
         let ticks = self.limits.ticks(time).saturating_sub(self.begin);
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.limits.clock_hz.max(1));
         Micros::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
     }
 }
 
-fn orchestrator_phase(phase: &SubmitPhase, clock: &Clock<'_>) -> OrchestratorPhase {
+pub(super) fn orchestrator_phase(phase: &SubmitPhase, clock: &Clock<'_>) -> OrchestratorPhase {
     OrchestratorPhase {
         phase: phase.work,
         start: clock.micros(phase.start),

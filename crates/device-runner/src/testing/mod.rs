@@ -2,6 +2,7 @@
 //! fail and keeps a journal.
 
 mod contract;
+mod records;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use task_interface::{CoreType, RUNTIME_MAX_ARGS};
+use task_interface::{ArgDirection, CoreType, RUNTIME_MAX_ARGS};
 
 use crate::arch::{CoreId, Topology};
 use crate::comm::CommRank;
@@ -23,6 +24,7 @@ use crate::stall::Stall;
 use crate::sync::lock;
 
 pub use contract::assert_chip_is_the_contracts;
+pub use records::{export, recorded, recorder};
 
 /// A device in host memory that runs Rust kernels one after the other on the launching thread; compiled
 /// ones are taken and do nothing.
@@ -133,7 +135,12 @@ impl Device for FakeDevice {
         })
     }
 
-    fn register_kernel(&self, _name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        _name: &str,
+        source: &KernelSource,
+        _signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let mut state = self.bound("register_kernel")?;
         state.next += PAGE;
         let handle = state.next;
@@ -404,9 +411,14 @@ impl Device for FaultyDevice {
         self.inner.free(ptr)
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         self.shared.enter("register_kernel")?;
-        self.inner.register_kernel(name, source)
+        self.inner.register_kernel(name, source, signature)
     }
 
     fn unregister_kernel(&self, handle: KernelHandle) -> Result<(), DeviceError> {
@@ -423,8 +435,8 @@ impl Device for FaultyDevice {
         self.inner.runs_images()
     }
 
-    fn takes_swimlane(&self) -> bool {
-        self.inner.takes_swimlane()
+    fn takes_records(&self) -> bool {
+        self.inner.takes_records()
     }
 
     fn kernel_entry(&self, kernel: KernelHandle) -> u64 {

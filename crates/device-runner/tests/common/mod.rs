@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
@@ -17,6 +18,10 @@ use device_runner::{
 };
 use run_records::dump::{Role, Stage};
 use run_records::{Deps, deps};
+use task_interface::records::{
+    BufferState, CoreTimesMemory, DumpHeader, KIND_PHASES, KIND_TASKS, PhaseHeader, PhaseRecord, PmuHeader,
+    PmuMemory, PmuRecordHead, RecordMemory, ScopeHeader, SwimlaneHeader, SwimlaneMemory, TaskRecordHead,
+};
 use task_interface::{
     CallConfig, ChipCallable, ChipStorageTaskArgs, CoreCallable, CoreType, DataType, RUNTIME_MAX_ARGS,
 };
@@ -68,6 +73,32 @@ impl Arch for TestArch {
 
     fn sim_register_offset(&self, offset: u32) -> u32 {
         offset
+    }
+
+    fn records(&self) -> &'static RecordMemory {
+        static RECORDS: RecordMemory = RecordMemory {
+            swimlane: SwimlaneMemory {
+                queues: SwimlaneHeader::<3, 4>::QUEUES,
+                num_cores: offset_of!(SwimlaneHeader<3, 4>, num_cores),
+                level: offset_of!(SwimlaneHeader<3, 4>, l2_perf_level),
+                tasks: BufferState::layout::<TaskRecordHead, 4>(KIND_TASKS, 2, 1),
+                core_times: CoreTimesMemory::Ring { bytes: 64, address: 0 },
+                phase_header_bytes: size_of::<PhaseHeader<12>>(),
+                phases: BufferState::layout::<PhaseRecord, 4>(KIND_PHASES, 2, 1),
+            },
+            dump: DumpHeader::<3, 4>::memory(1 << 10),
+            pmu: PmuMemory {
+                queues: PmuHeader::<3, 4>::QUEUES,
+                num_cores: offset_of!(PmuHeader<3, 4>, num_cores),
+                event_type: offset_of!(PmuHeader<3, 4>, event_type),
+                rows: BufferState::layout::<PmuRecordHead, 4>(0, 2, 2),
+                counters: 2,
+                ring: None,
+            },
+            scopes: ScopeHeader::<3, 4>::MEMORY,
+            submits: None,
+        };
+        &RECORDS
     }
 
     fn sim_programs(&self) -> &'static SimPrograms {
@@ -304,7 +335,7 @@ impl TestRun {
         if let Some(scopes) = recorder.scopes() {
             scopes.capacities(4, 1024, 16);
         }
-        if recorder.wants_deps() {
+        if recorder.submits().is_some() {
             let task = deps::Task { task_id: 0, scope: deps::Scope::Auto, args: Vec::new() };
             recorder.set_deps(Deps { tasks: vec![task], ..Deps::default() });
         }

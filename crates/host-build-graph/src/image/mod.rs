@@ -6,6 +6,7 @@
 
 mod layout;
 mod read;
+mod tensors;
 mod write;
 
 pub use layout::{Layout, Task};

@@ -2,10 +2,11 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use bytemuck::Zeroable as _;
-use device_runner::{Arch, DevPtr, DeviceError, DeviceProgram, GlobalMemory};
+use device_runner::{Arch, DevPtr, DeviceError, DeviceProgram, GlobalMemory, RunSinks};
 use task_interface::{CoreType, RUNTIME_MAX_ARGS, RUNTIME_MAX_FANOUT, RUNTIME_MAX_TASKS};
 
 use super::layout::{Layout, Task};
+use super::tensors;
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::scheduler::Scheduler;
@@ -46,6 +47,12 @@ pub enum ImageError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What it says about tensors cannot be.
+    #[error("{reason}. Was the image written for another chip or runtime?")]
+    Tensors {
+        /// What is wrong.
+        reason: String,
+    },
     /// The tasks are fine, but not the graph.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -53,7 +60,8 @@ pub enum ImageError {
 
 const CHUNK: usize = 1024;
 
-/// Makes the graph in the image at `runtime` a program; kernels have the ids of the callable as their index.
+/// Makes the graph in the image at `runtime` a program; kernels have the ids of the callable as their index. Whoever
+/// wants to know about the run is told by it.
 ///
 /// Nothing in the image is trusted but that it stays as it is during the call.
 ///
@@ -63,30 +71,47 @@ pub fn read(
     memory: &dyn GlobalMemory,
     runtime: DevPtr,
     arch: &dyn Arch,
+    sinks: Option<Arc<dyn RunSinks>>,
 ) -> Result<Box<dyn DeviceProgram>, ImageError> {
-    let (graph, fanins) = read_graph(memory, runtime, arch)?;
-    let program = link(graph, &fanins)?;
+    let layout = Layout::of(arch).ok_or_else(|| ImageError::Chip { arch: arch.name() })?;
+    let source = Source { memory, runtime };
+    let (mut graph, fanins) = read_graph(source, &layout)?;
+    let dump = match sinks.filter(|sinks| sinks.tensors().is_some()) {
+        Some(sinks) => Some(tensors::read(source, &layout, &mut graph, sinks)?),
+        None => None,
+    };
+    let program = link(graph, &fanins)?.dumping(dump);
     Ok(Box::new(program))
 }
 
-fn read_graph(
-    memory: &dyn GlobalMemory,
+/// Where an image is.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    memory: &'a dyn GlobalMemory,
     runtime: DevPtr,
-    arch: &dyn Arch,
-) -> Result<(Graph, Vec<i32>), ImageError> {
-    let layout = Layout::of(arch).ok_or_else(|| ImageError::Chip { arch: arch.name() })?;
-    let copy = |to: &mut [u8], offset: usize| {
-        let at = runtime.checked_add(offset as u64).unwrap_or(DevPtr::NULL);
-        memory.copy_from_device(to, at).map_err(|source| ImageError::Memory { at, source })
-    };
+}
+
+impl Source<'_> {
+    /// Copies from an offset in the image.
+    pub(super) fn copy(self, to: &mut [u8], offset: usize) -> Result<(), ImageError> {
+        self.copy_at(to, self.runtime.checked_add(offset as u64).unwrap_or(DevPtr::NULL))
+    }
+
+    /// Copies from an address that the image names.
+    pub(super) fn copy_at(self, to: &mut [u8], at: DevPtr) -> Result<(), ImageError> {
+        self.memory.copy_from_device(to, at).map_err(|source| ImageError::Memory { at, source })
+    }
+}
+
+fn read_graph(source: Source<'_>, layout: &Layout) -> Result<(Graph, Vec<i32>), ImageError> {
     let mut tasks = [0; 4];
-    copy(&mut tasks, layout.next_task_id)?;
+    source.copy(&mut tasks, layout.next_task_id)?;
     let tasks = count(i32::from_le_bytes(tasks), RUNTIME_MAX_TASKS, || "the number of tasks".to_owned())?;
     let (mut graph, mut fanins) = (Graph::default(), Vec::with_capacity(tasks));
     let mut chunk = vec![Task::zeroed(); CHUNK.min(tasks)];
     for first in (0..tasks).step_by(CHUNK) {
         let chunk = &mut chunk[..CHUNK.min(tasks - first)];
-        copy(bytemuck::must_cast_slice_mut(chunk), layout.tasks + first * size_of::<Task>())?;
+        source.copy(bytemuck::must_cast_slice_mut(chunk), layout.tasks + first * size_of::<Task>())?;
         for (index, task) in (first..).zip(&*chunk) {
             add(&mut graph, index, task, tasks)?;
             fanins.push(task.fanin);
@@ -95,7 +120,7 @@ fn read_graph(
     Ok((graph, fanins))
 }
 
-fn count(value: i32, max: usize, what: impl FnOnce() -> String) -> Result<usize, ImageError> {
+pub(super) fn count(value: i32, max: usize, what: impl FnOnce() -> String) -> Result<usize, ImageError> {
     let usable = usize::try_from(value).ok().filter(|&value| value <= max);
     usable.ok_or_else(|| ImageError::Count { what: what(), value, max })
 }

@@ -24,9 +24,8 @@ pub(super) fn check(
         findings.push(Finding::Cycle { task_id: graph.ids()[circle[0]], tasks: circle.len() });
     }
     check_times(swimlane, graph, findings);
-    let Some(deps) = &run.deps else { return };
-    check_nodes(deps, swimlane, graph, facts, findings);
-    if swimlane.tasks.iter().any(|record| record.fanout.is_some()) {
+    check_ran(run, swimlane, graph, facts, findings);
+    if run.deps.is_some() && swimlane.tasks.iter().any(|record| record.fanout.is_some()) {
         check_fanout(swimlane, graph, findings);
     }
 }
@@ -35,40 +34,66 @@ pub(super) fn check(
 fn check_times(swimlane: &Swimlane, graph: &TaskGraph, findings: &mut Vec<Finding>) {
     for task in 0..graph.ids().len() {
         for &pred in graph.predecessors(task) {
-            // A task that only allocates has no times; it is over when it is submitted.
-            let Some((_, pred_end)) = graph.times(pred) else { continue };
+            // A task that only allocates is over when it is submitted.
+            let Some(last) = graph.done_with_record(pred).map(|index| &swimlane.tasks[index]) else {
+                continue;
+            };
             let early = graph.records(task).iter().map(|&index| &swimlane.tasks[index]);
-            let early = early.filter(|record| record.start < pred_end);
+            let early = early.filter(|record| record.start < last.end);
             findings.extend(early.map(|record| Finding::StartedTooEarly {
                 record: record.into(),
-                pred: graph.ids()[pred],
-                pred_end,
+                pred: last.task_id,
+                pred_end: last.end,
             }));
         }
     }
 }
 
-/// Every submit ran, and nothing else did.
-fn check_nodes(
-    deps: &Deps,
-    swimlane: &Swimlane,
-    graph: &TaskGraph,
-    facts: &Facts,
-    findings: &mut Vec<Finding>,
-) {
-    let nodes: HashSet<u64> = deps.tasks.iter().map(|task| task.task_id).collect();
+/// Every submit with a kernel ran, and nothing else did.
+fn check_ran(run: &Run, swimlane: &Swimlane, graph: &TaskGraph, facts: &Facts, findings: &mut Vec<Finding>) {
+    let without_kernel = without_kernel(run);
+    if let Some(without_kernel) = &without_kernel {
+        let lost = without_record(run, graph)
+            .filter(|id| !without_kernel.contains(id) && !facts.deferred.contains(id));
+        findings.extend(lost.map(|task_id| Finding::NeverRan { task_id }));
+    }
+    let nodes: Option<HashSet<u64>> = run.deps.as_ref().map(|deps| ids(deps).collect());
     for (task, &task_id) in graph.ids().iter().enumerate() {
-        let first = graph.records(task).first().map(|&index| &swimlane.tasks[index]);
-        match first {
-            None if nodes.contains(&task_id) && !facts.deferred.contains(&task_id) => {
-                findings.push(Finding::NeverRan { task_id });
-            }
-            Some(record) if !nodes.contains(&task_id) => {
-                findings.push(Finding::NotInDeps { record: record.into() });
-            }
-            _ => {}
+        let Some(record) = graph.records(task).first().map(|&index| &swimlane.tasks[index]) else { continue };
+        if nodes.as_ref().is_some_and(|nodes| !nodes.contains(&task_id)) {
+            findings.push(Finding::NotInDeps { record: record.into() });
+        }
+        if without_kernel.as_ref().is_some_and(|tasks| tasks.contains(&task_id)) {
+            findings.push(Finding::RanWithoutKernel { record: record.into() });
         }
     }
+}
+
+/// How many submits have no record where nothing tells whether they have a kernel.
+pub(super) fn untold(run: &Run) -> usize {
+    if run.swimlane.is_none() || without_kernel(run).is_some() {
+        return 0;
+    }
+    without_record(run, &TaskGraph::new(run)).count()
+}
+
+fn ids(deps: &Deps) -> impl Iterator<Item = u64> + '_ {
+    deps.tasks.iter().map(|task| task.task_id)
+}
+
+fn without_kernel(run: &Run) -> Option<HashSet<u64>> {
+    let tasks = run.summary.as_ref()?.tasks_without_kernel.as_ref()?;
+    Some(tasks.iter().copied().collect())
+}
+
+/// The submits that have no record; without `deps.json`, of those that others name as their successors.
+fn without_record<'a>(run: &'a Run, graph: &'a TaskGraph) -> impl Iterator<Item = u64> + 'a {
+    let submitted: HashSet<u64> = match &run.deps {
+        Some(deps) => ids(deps).collect(),
+        None => graph.ids().iter().copied().collect(),
+    };
+    let tasks = (0..).zip(graph.ids()).filter(move |(_, id)| submitted.contains(id));
+    tasks.filter(|&(task, _)| graph.times(task).is_none()).map(|(_, &id)| id)
 }
 
 /// Recorded successors are edges; and edges to tasks that were submitted before the end are recorded.

@@ -96,8 +96,12 @@ pub enum Finding {
     #[error("{record}: its submit began only at {submit} us, after its dispatch")]
     DispatchBeforeSubmit { record: RecordRef, submit: Micros },
 
-    #[error("task {} was submitted (deps.json) but has no record", TaskId(*task_id))]
+    #[error("task {} was submitted and has a kernel, but has no record", TaskId(*task_id))]
     NeverRan { task_id: u64 },
+    #[error("{record}: the task has no kernel (run.json)")]
+    RanWithoutKernel { record: RecordRef },
+    #[error("{records} records were lost on their way to the files (run.json)")]
+    Lost { records: u64 },
     #[error("{record}: the task is not in deps.json")]
     NotInDeps { record: RecordRef },
     #[error("{record}: it started before task {}, which it depends on, ended at {pred_end} us", TaskId(*pred))]

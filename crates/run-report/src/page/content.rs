@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use run_records::scope::Record;
 use run_records::swimlane::TaskRecord;
-use run_records::{Deps, Dump, Micros, Pmu, Run, ScopeStats, Swimlane};
+use run_records::{Dump, Micros, Pmu, Run, ScopeStats, Summary, Swimlane};
 use serde_json::{Value, json};
 
 use super::columns::column;
@@ -43,12 +43,13 @@ pub(super) fn of(run: &Run, title: &str, names: &FuncNames, findings: &[Finding]
         "path": critical_path(&graph).map(|path| json!({"tasks": path.tasks, "length": path.length.nanos()})),
         "chain": view.chain(),
         "records": view.records(),
-        "tasks": view.tasks(run.deps.as_ref()),
+        "tasks": view.tasks(run),
         "scheduler": scheduler(swimlane),
         "orchestrator": view.orchestrator(),
         "scopes": run.scope_stats.as_ref().map(scopes),
         "pmu": run.pmu.as_ref().map(|pmu| view.pmu(pmu, names)),
         "dump": run.dump.as_ref().map(dump),
+        "host": run.summary.as_ref().map(host),
     })
 }
 
@@ -64,6 +65,7 @@ fn files(run: &Run) -> Value {
         "scope_stats.jsonl": run.scope_stats.is_some(),
         "pmu.csv": run.pmu.is_some(),
         "tensor_dump.json": run.dump.is_some(),
+        "run.json": run.summary.is_some(),
     })
 }
 
@@ -141,7 +143,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn tasks(&self, deps: Option<&Deps>) -> Value {
+    fn tasks(&self, run: &Run) -> Value {
         let (graph, count) = (self.graph, self.graph.ids().len());
         let mut first_successor = vec![0];
         first_successor.extend((0..count).scan(0, |sum, task| {
@@ -150,13 +152,19 @@ impl<'a> View<'a> {
         }));
         let first_record =
             (0..count).map(|task| graph.record_range(task).start).chain([graph.all_records().len()]);
-        let submitted: HashSet<u64> =
-            deps.iter().flat_map(|deps| &deps.tasks).map(|task| task.task_id).collect();
-        let allocates = |task: usize| {
-            deps.is_some() && graph.times(task).is_none() && !submitted.contains(&graph.ids()[task])
+        let submitted: Option<HashSet<u64>> =
+            run.deps.as_ref().map(|deps| deps.tasks.iter().map(|task| task.task_id).collect());
+        let without_kernel: HashSet<u64> =
+            run.summary.iter().flat_map(|summary| &summary.tasks_without_kernel).flatten().copied().collect();
+        // Why there is no record of a task: 1 it only allocates, 2 it has no kernel, 0 nothing tells.
+        let reason = |task: usize| match &submitted {
+            _ if graph.times(task).is_some() => 0,
+            _ if without_kernel.contains(&graph.ids()[task]) => 2,
+            Some(submitted) if !submitted.contains(&graph.ids()[task]) => 1,
+            _ => 0,
         };
         json!({
-            "allocates": column((0..count).map(|task| u64::from(allocates(task)))),
+            "unrecorded": column((0..count).map(reason)),
             "ring": column(graph.ids().iter().map(|id| id >> 32)),
             "number": column(graph.ids().iter().map(|id| id & 0xFFFF_FFFF)),
             "firstRecord": column(first_record.map(|record| record as u64)),
@@ -305,6 +313,13 @@ fn scopes(stats: &ScopeStats) -> Value {
             "tasks": column(stats.records.iter().map(|record| whole(record.tasks_alive()))),
             "heap": column(stats.records.iter().map(heap)),
         },
+    })
+}
+
+fn host(summary: &Summary) -> Value {
+    json!({
+        "stages": summary.host_stages.named().map(|(name, length)| json!([name, nanos(length)])),
+        "lost": summary.lost_records,
     })
 }
 

@@ -79,7 +79,8 @@ function kernelsOf(task) {
 
 // Why a task has no kernels here.
 function withoutRecord(task) {
-  return tasks.allocates[task] ? "only allocates" : records.count ? "no record" : "";
+  const reasons = [records.count ? "no record" : "", "only allocates", "no kernel"];
+  return reasons[tasks.unrecorded[task]];
 }
 
 // Text.

@@ -28,7 +28,7 @@ function makeGraph() {
     const parts = [
       `${plural(tasks.count, "task")} and ${plural(tasks.successor.length, "edge")},`,
       `from ${content.edgeSource}.`,
-      "Dashed: tasks that only allocate.",
+      "Dashed: tasks that only allocate or have no kernel.",
       alone ? `${plural(alone, "task")} without dependencies left out.` : "",
     ];
     return parts.join(" ");
@@ -212,7 +212,7 @@ function makeGraph() {
       tabindex: 0,
     });
     const box = svg("rect", { class: "box", width: WIDTH, height: HEIGHT, rx: 6 });
-    if (tasks.allocates[task]) box.setAttribute("stroke-dasharray", "4 3");
+    if (tasks.unrecorded[task]) box.setAttribute("stroke-dasharray", "4 3");
     group.append(box);
     of.forEach((kernel, index) =>
       group.append(

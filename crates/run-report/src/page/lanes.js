@@ -158,5 +158,6 @@ function drawText(context, text, x, y, room, color) {
   if (letters < 4) return;
   context.fillStyle = wantsDarkText(color) ? "#15181d" : "#ffffff";
   context.globalAlpha = 1;
-  context.fillText(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y + 0.5);
+  // Wide letters are squeezed a little, so that none stands outside of its item.
+  context.fillText(text.length > letters ? `${text.slice(0, letters - 1)}…` : text, x, y + 0.5, room);
 }

@@ -185,6 +185,7 @@ showKernels();
 showCores();
 showPath();
 showChain();
+showHost();
 showScopes();
 showPmu();
 showDump();
@@ -192,8 +193,13 @@ makeGraph();
 makeSearch();
 watchers.push(showDetails);
 showDetails();
+// All sections of a large run have to fit beside each other.
+function navName(section) {
+  const heading = section.querySelector("h2");
+  return heading.dataset.nav ?? heading.textContent;
+}
 for (const section of document.querySelectorAll("main section.card")) {
   if (!section.hidden)
-    byId("nav").append(make("a", { href: `#${section.id}` }, section.querySelector("h2").textContent));
+    byId("nav").append(make("a", { href: `#${section.id}` }, navName(section)));
 }
 document.documentElement.dataset.ready = "yes";

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use run_records::deps::{Arg, ArgKind, ArgTensor, Edge, Overlap, Reason, Scope, Task, TensorVersion, View};
 use run_records::dump::{DumpedTensor, Role, Stage};
 use run_records::pmu::PmuRow;
+use run_records::summary::HostStages;
 use run_records::swimlane::{OrchestratorPhase, OrchestratorWork, SchedulerPhase, SchedulerWork};
-use run_records::{Dtype, Micros, deps};
+use run_records::{Dtype, Micros, Summary, deps};
 use task_interface::DataType;
 
 use super::*;
@@ -89,7 +90,7 @@ fn orchestrator(
     use OrchestratorWork::{OrchFanin, OrchInsert, OrchLookup, OrchSubmit};
     let mut all = vec![Vec::new(); threads];
     for (index, (job, &(begin, end))) in jobs.iter().zip(&schedule.submits).enumerate() {
-        if sample.chip == Chip::A2a3 && job.kernels.is_empty() {
+        if sample.chip == Chip::A2a3 && job.allocates {
             continue;
         }
         let steps = match sample.chip {
@@ -115,7 +116,7 @@ pub(super) fn deps(jobs: &[Job], random: &mut Random) -> Deps {
     let mut deps = Deps::default();
     let mut tensors = BTreeMap::new();
     let view = || View { shape: vec![64, 64], start_offset: 0, strides: vec![64, 1] };
-    for job in jobs.iter().filter(|job| !job.kernels.is_empty()) {
+    for job in jobs.iter().filter(|job| !job.allocates) {
         let mut args = Vec::new();
         for &pred in &job.waits_for {
             // Each job has one output, whose address follows from its place.
@@ -185,6 +186,24 @@ pub(super) fn pmu(swimlane: &Swimlane, random: &mut Random) -> Pmu {
     };
     let rows = swimlane.tasks.iter().map(&mut row).collect();
     Pmu { counters: names.map(str::to_owned).to_vec(), rows }
+}
+
+/// Stages of about the length of the run.
+pub(super) fn summary(jobs: &[Job], schedule: &Schedule, random: &mut Random) -> Summary {
+    let end = schedule.parts.iter().flatten().map(|part| part.finish).max().unwrap_or(0);
+    let mut stage = |nanos: i64| us(random.nanos(nanos / 2, nanos + 2));
+    let without_kernel = jobs.iter().filter(|job| job.kernels.is_empty() && !job.allocates);
+    Summary {
+        host_stages: HostStages {
+            prepare: stage(300_000),
+            launch: stage(40_000),
+            wait: us(end) + stage(20_000),
+            copy_back: stage(80_000),
+            export: stage(2_000_000),
+        },
+        lost_records: 0,
+        tasks_without_kernel: Some(without_kernel.map(|job| job.task_id).collect()),
+    }
 }
 
 /// The first tasks, one tensor before and one after each.

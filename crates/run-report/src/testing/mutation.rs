@@ -25,8 +25,11 @@ pub enum Mutation {
     UnknownThread,
     LosePart,
     LoseTask,
+    LoseRecords,
     ForeignTask,
+    RunWithoutKernel,
     StartTooEarly,
+    StartTooEarlyBehindNoKernel,
     WrongFanoutCount,
     ExtraFanout,
     LoseFanout,
@@ -62,7 +65,7 @@ macro_rules! tells {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::EndBeforeStart,
         Self::WrongDuration,
         Self::StartBeforeDispatch,
@@ -76,8 +79,11 @@ impl Mutation {
         Self::UnknownThread,
         Self::LosePart,
         Self::LoseTask,
+        Self::LoseRecords,
         Self::ForeignTask,
+        Self::RunWithoutKernel,
         Self::StartTooEarly,
+        Self::StartTooEarlyBehindNoKernel,
         Self::WrongFanoutCount,
         Self::ExtraFanout,
         Self::LoseFanout,
@@ -121,7 +127,10 @@ impl Mutation {
             | Self::LosePart
             | Self::LoseTask
             | Self::ForeignTask => self.some_records(run, random),
-            Self::StartTooEarly | Self::LoseFanout | Self::Cycle => self.edges(run, random),
+            Self::LoseRecords | Self::RunWithoutKernel => self.summary(run, random),
+            Self::StartTooEarly | Self::StartTooEarlyBehindNoKernel | Self::LoseFanout | Self::Cycle => {
+                self.edges(run, random)
+            }
             Self::UnknownThread
             | Self::PhaseBackwards
             | Self::UnknownPhase
@@ -244,6 +253,17 @@ impl Mutation {
         }
     }
 
+    fn summary(self, run: &mut Run, random: &mut Random) -> Option<Telling> {
+        let summary = run.summary.as_mut()?;
+        if self == Self::LoseRecords {
+            summary.lost_records = 1;
+            return Some(tells!(Finding::Lost { records: 1 }));
+        }
+        let ran = pick(&mut run.swimlane.as_mut()?.tasks, random)?.task_id;
+        summary.tasks_without_kernel.as_mut()?.push(ran);
+        Some(tells!(Finding::RanWithoutKernel { .. }))
+    }
+
     fn edges(self, run: &mut Run, random: &mut Random) -> Option<Telling> {
         let graph = TaskGraph::new(run);
         if self == Self::Cycle {
@@ -253,15 +273,17 @@ impl Mutation {
             return Some(tells!(Finding::Cycle { .. }));
         }
         let swimlane = run.swimlane.as_mut()?;
-        // Edges whose both ends ran.
+        // Edges whose both ends ran; or the later only, behind a task that had to wait but has no kernel.
         let ran = |task: usize| graph.times(task).is_some();
+        let behind_none = self == Self::StartTooEarlyBehindNoKernel;
         let edges: Vec<(usize, usize)> = (0..graph.ids().len())
             .flat_map(|pred| graph.successors(pred).iter().map(move |&succ| (pred, succ)))
-            .filter(|&(pred, succ)| ran(pred) && ran(succ))
+            .filter(|&(pred, succ)| ran(pred) != behind_none && ran(succ))
+            .filter(|&(pred, _)| graph.done_with_record(pred).is_some())
             .collect();
-        if self == Self::StartTooEarly {
+        if behind_none || self == Self::StartTooEarly {
             let &(pred, succ) = edges.get(random.index(edges.len()))?;
-            let (_, end) = graph.times(pred)?;
+            let end = swimlane.tasks[graph.done_with_record(pred)?].end;
             let record = &mut swimlane.tasks[graph.records(succ)[0]];
             record.start = end - Micros::from_nanos(1);
             record.duration = record.end - record.start;

@@ -8,8 +8,10 @@ pub(super) struct Job {
     pub(super) task_id: u64,
     /// Scopes that it lies in.
     pub(super) depth: usize,
-    /// What it runs per block; nothing, if it only allocates.
+    /// What it runs per block; nothing, if it only allocates or has no kernel.
     pub(super) kernels: Vec<usize>,
+    /// It is no task but memory, and has no part in the graph except as a begin of edges.
+    pub(super) allocates: bool,
     pub(super) blocks: usize,
     /// The jobs that it waits for, by place.
     pub(super) waits_for: Vec<usize>,
@@ -25,9 +27,11 @@ impl Job {
                 depth = 1 + random.index(4);
             }
             let ring = depth.min(3);
-            let kernels = match random.below(100) {
-                0..3 => vec![],
-                3..40 => vec![random.index(3)],
+            let dice = random.below(100);
+            let allocates = dice < 3;
+            let kernels = match dice {
+                0..6 => vec![],
+                6..40 => vec![random.index(3)],
                 40..85 => vec![3 + random.index(4)],
                 _ => vec![random.index(3), 7, 8],
             };
@@ -35,8 +39,8 @@ impl Job {
             next_of_ring[ring] += 1;
             running += usize::from(!kernels.is_empty());
             let blocks = if random.percent(5) { 2 + random.index(3) } else { 1 };
-            let waits_for = if kernels.is_empty() { vec![] } else { waits_for(jobs.len(), random) };
-            jobs.push(Self { task_id, depth, kernels, blocks, waits_for });
+            let waits_for = if allocates { vec![] } else { waits_for(jobs.len(), random) };
+            jobs.push(Self { task_id, depth, kernels, allocates, blocks, waits_for });
         }
         jobs
     }
@@ -90,14 +94,15 @@ impl Schedule {
         };
         let mut cores = Cores { free: vec![0; 3 * clusters as usize], clusters, tick: tick(sample.chip) };
         let mut submitted = 0;
+        let mut done: Vec<i64> = Vec::new();
         for job in jobs {
             let begin = submitted + cores.tick;
             submitted = cores.ticks(begin + random.nanos(120, 500));
             schedule.submits.push((begin, submitted));
-            let finished = |&pred: &usize| schedule.parts[pred].iter().map(|part| part.finish).max();
-            let ready = job.waits_for.iter().filter_map(finished).max().unwrap_or(0).max(submitted);
+            let ready = job.waits_for.iter().map(|&pred| done[pred]).max().unwrap_or(0).max(submitted);
             let blocks = if job.kernels.is_empty() { 0 } else { job.blocks };
-            let parts = (0..blocks).flat_map(|_| cores.run(&job.kernels, ready, random)).collect();
+            let parts: Vec<Part> = (0..blocks).flat_map(|_| cores.run(&job.kernels, ready, random)).collect();
+            done.push(parts.iter().map(|part| part.finish).max().unwrap_or(ready));
             schedule.parts.push(parts);
         }
         schedule

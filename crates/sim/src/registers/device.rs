@@ -8,7 +8,7 @@ use device_runner::{
     Arch, CommRank, DevPtr, Device, DeviceError, DeviceImage, DeviceRun, DeviceUsage, GlobalMemory,
     KernelHandle, KernelSource, Launch, Programs,
 };
-use task_interface::CoreCallable;
+use task_interface::{ArgDirection, CoreCallable};
 
 use super::blocks::RegisterBlocks;
 use super::crew::Crew;
@@ -220,13 +220,18 @@ impl Device for RegisterDevice {
         self.inner.space.free(ptr)
     }
 
-    fn register_kernel(&self, name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let KernelSource::Object(binary) = source else {
             let device = "a simulated device with programs of its own";
             return Err(DeviceError::Unsupported { what: "a kernel written as a Rust function", device });
         };
         let not_loaded = |error| DeviceError::KernelLoad { name: name.to_owned(), source: Box::new(error) };
-        let mut callable = CoreCallable::encode(&[], binary).map_err(not_loaded)?;
+        let mut callable = CoreCallable::encode(signature, binary).map_err(not_loaded)?;
         let entry = self.kernels.register(name, source)?;
         // In simulation the address to call is that of the function itself (`spec/device-abi.md`, section 7.2).
         callable.set_resolved_addr(entry.0);

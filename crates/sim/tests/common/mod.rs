@@ -122,7 +122,7 @@ impl Bench {
             .zip(kernels)
             .map(|(func_id, kernel)| {
                 let name = Arc::clone(kernel.name());
-                let handle = device.register_kernel(&name, &KernelSource::Native(kernel)).unwrap();
+                let handle = device.register_kernel(&name, &KernelSource::Native(kernel), &[]).unwrap();
                 LaunchKernel { handle, func_id, name, signature: Arc::from([]) }
             })
             .collect();

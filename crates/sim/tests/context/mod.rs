@@ -85,7 +85,7 @@ pub(crate) fn meet(name: &str) -> Result<(), DeviceError> {
     let mut options = SimOptions::default();
     options.watchdog = Some(Duration::from_secs(20));
     let device = SimDevice::new(0, options)?;
-    let handle = device.register_kernel("meeting", &KernelSource::Object(object))?;
+    let handle = device.register_kernel("meeting", &KernelSource::Object(object), &[])?;
     let bench = Bench {
         device,
         kernels: vec![LaunchKernel { handle, func_id: 0, name: "meeting".into(), signature: Arc::from([]) }],

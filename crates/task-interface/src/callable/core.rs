@@ -47,6 +47,14 @@ impl CoreCallableHeader {
     pub fn image_size(&self) -> usize {
         CORE_CALLABLE_BINARY_OFFSET + self.binary_size as usize
     }
+
+    /// What the kernel does with its arguments.
+    ///
+    /// # Errors
+    /// [`CallableError::SigCount`] or [`CallableError::Direction`].
+    pub fn arg_directions(&self) -> Result<Vec<ArgDirection>, CallableError> {
+        decode_signature(NAME, &self.signature, self.sig_count)
+    }
 }
 
 /// One kernel as an owned, checked image.
@@ -164,7 +172,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(Vec<ArgDirection>, usize), Callable
     if available < needed {
         return Err(CallableError::ImageTooShort { what: NAME, needed, available });
     }
-    let signature = decode_signature(NAME, &header.signature, header.sig_count)?;
+    let signature = header.arg_directions()?;
     Ok((signature, needed))
 }
 

@@ -1,6 +1,8 @@
+use core::mem::offset_of;
+
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::{UnitLayout, ready_queues, unit_layout};
+use super::layout::{DumpMemory, UnitLayout, ready_queues, unit_layout};
 use super::queue::{Buffer, FreeQueue, ReadyEntry};
 use crate::wire::assert_layout;
 
@@ -30,6 +32,22 @@ pub struct DumpHeader<const THREADS: usize, const ENTRIES: usize> {
     pub pad: u32,
 }
 ready_queues!(DumpHeader);
+
+impl<const THREADS: usize, const ENTRIES: usize> DumpHeader<THREADS, ENTRIES> {
+    /// The memory that begins with it, with an arena of so many bytes for each thread.
+    #[must_use]
+    pub const fn memory(arena_bytes: u64) -> DumpMemory {
+        DumpMemory {
+            queues: Self::QUEUES,
+            tensors: DumpState::LAYOUT,
+            arena_bytes,
+            num_threads: offset_of!(Self, num_dump_threads),
+            records_per_buffer: offset_of!(Self, records_per_buffer),
+            arena_size: offset_of!(Self, arena_size_per_thread),
+            magic: offset_of!(Self, magic),
+        }
+    }
+}
 
 /// State of an AICPU thread's dump. 256 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

@@ -129,6 +129,14 @@ pub struct DumpMemory {
     pub tensors: UnitLayout,
     /// Bytes of tensors that each thread has room for.
     pub arena_bytes: u64,
+    /// Offset of the number of threads in the header.
+    pub num_threads: usize,
+    /// Offset of the number of records that a buffer has room for.
+    pub records_per_buffer: usize,
+    /// Offset of the 64-bit size of an arena.
+    pub arena_size: usize,
+    /// Offset of the magic number.
+    pub magic: usize,
 }
 
 /// The memory of scope statistics: header, one state.
@@ -139,6 +147,16 @@ pub struct ScopeMemory {
     pub queues: ReadyQueues,
     /// Records of borders of scopes.
     pub borders: UnitLayout,
+    /// Offset of the number of states in the header.
+    pub num_instances: usize,
+    /// Offset of how many tasks each ring has room for.
+    pub task_windows: usize,
+    /// Offset of the 64-bit sizes of their heaps.
+    pub heaps: usize,
+    /// Offset of how many entries the tensor map has room for.
+    pub tensormap: usize,
+    /// Offset of whether an error has ended the recording.
+    pub fatal: usize,
 }
 
 /// The memory of submits: header, one state.
@@ -149,6 +167,8 @@ pub struct SubmitMemory {
     pub queues: ReadyQueues,
     /// Records of submits.
     pub submits: UnitLayout,
+    /// Offset of the number of states in the header.
+    pub num_instances: usize,
     /// Offset in the state of the count of records that continue another.
     pub overflows: usize,
 }

@@ -12,6 +12,7 @@ mod layout;
 mod pmu;
 mod queue;
 mod scopes;
+mod submits;
 mod swimlane;
 
 pub use dump::{DUMP_MAGIC, DumpBuffer, DumpHeader, DumpRecord, DumpState};
@@ -22,6 +23,7 @@ pub use layout::{
 pub use pmu::{PmuHeader, PmuRecordHead};
 pub use queue::{Buffer, FreeQueue, HeadedBuffer, ReadyEntry, ScopeFreeQueue};
 pub use scopes::{ScopeBuffer, ScopeHeader, ScopeRecord, ScopeState};
+pub use submits::{SubmitOverflowRecord, SubmitRecord, submit_flags};
 pub use swimlane::{
     BufferState, KIND_CORE_TIMES, KIND_PHASES, KIND_TASKS, PHASE_MAGIC, PhaseHeader, PhaseRecord,
     SwimlaneHeader, TaskRecordHead,

@@ -2,7 +2,7 @@ use core::mem::offset_of;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::{UnitLayout, ready_queues, unit_layout};
+use super::layout::{ScopeMemory, UnitLayout, ready_queues, unit_layout};
 use super::queue::{HeadedBuffer, ReadyEntry, ScopeFreeQueue};
 use crate::wire::assert_layout;
 
@@ -31,6 +31,19 @@ pub struct ScopeHeader<const THREADS: usize, const ENTRIES: usize> {
     pub pad: [u32; 2],
 }
 ready_queues!(ScopeHeader);
+
+impl<const THREADS: usize, const ENTRIES: usize> ScopeHeader<THREADS, ENTRIES> {
+    /// The memory that begins with it.
+    pub const MEMORY: ScopeMemory = ScopeMemory {
+        queues: Self::QUEUES,
+        borders: ScopeState::LAYOUT,
+        num_instances: offset_of!(Self, num_instances),
+        task_windows: offset_of!(Self, task_window_cap),
+        heaps: offset_of!(Self, heap_cap),
+        tensormap: offset_of!(Self, tensormap_cap),
+        fatal: offset_of!(Self, fatal_latched),
+    };
+}
 
 /// State of scope statistics. 192 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

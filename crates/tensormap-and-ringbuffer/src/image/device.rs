@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use device_runner::{Arch, CoreId, DeviceProgram, KernelTable, Topology};
+use device_runner::{Arch, CoreId, DeviceProgram, KernelTable, RunSinks, Topology};
 use task_interface::ChipStorageTaskArgs;
 use task_interface::trb::TrbErrorCode;
 
@@ -32,7 +32,7 @@ use crate::state::{Shared, Spare};
 /// # fn drive(program: &mut dyn device_runner::DeviceProgram) -> i32 { 0 }
 /// # fn execute(half: &DeviceHalf, runtime: u64) -> Result<i32, ImageError> {
 /// // SAFETY: the host has put a whole image there, which stays until the launch has ended.
-/// let launch = unsafe { half.open(runtime) }?;
+/// let launch = unsafe { half.open(runtime, None) }?;
 /// let mut program = launch.take_program();
 /// let rc = drive(&mut *program);
 /// Ok(launch.finish(program, rc))
@@ -67,7 +67,8 @@ impl DeviceHalf {
         }
     }
 
-    /// Checks the image of a launch, boots its memory, and loads its orchestration.
+    /// Checks the image of a launch, boots its memory, and loads its orchestration. Whoever wants to know about the run
+    /// is told by its program.
     ///
     /// Launches of one device half may overlap, where a loaded program serves several devices.
     ///
@@ -79,7 +80,11 @@ impl DeviceHalf {
     /// `runtime` must be the address of a whole `Runtime` object, and what it names (regions, kernels, orchestration)
     /// must be readable, the three regions also writable, at those addresses until the launch has been finished and
     /// its program dropped.
-    pub unsafe fn open(&self, runtime: u64) -> Result<DeviceLaunch, ImageError> {
+    pub unsafe fn open(
+        &self,
+        runtime: u64,
+        sinks: Option<Arc<dyn RunSinks>>,
+    ) -> Result<DeviceLaunch, ImageError> {
         // SAFETY: as the caller promises.
         let image = unsafe { Image::read(ChipNumbers::of(self.arch), runtime) }?;
         image.map.boot(image.sm, image.arena, abi::ops_address(), image.topology);
@@ -89,7 +94,7 @@ impl DeviceHalf {
             let code_place = image.map.sm + SharedMemoryHeader::ORCH_ERROR_OFFSET;
             image.sm.write(code_place, &error.status());
         })?;
-        self.launch(image, entry)
+        self.launch(image, entry, sinks)
     }
 
     fn load(&self, image: &Image) -> Result<Arc<Mutex<Entry>>, ImageError> {
@@ -106,13 +111,20 @@ impl DeviceHalf {
             .map_err(|source| ImageError::Orchestration { callable: object.callable, source })
     }
 
-    fn launch(&self, image: Image, entry: Arc<Mutex<Entry>>) -> Result<DeviceLaunch, ImageError> {
+    fn launch(
+        &self,
+        image: Image,
+        entry: Arc<Mutex<Entry>>,
+        sinks: Option<Arc<dyn RunSinks>>,
+    ) -> Result<DeviceLaunch, ImageError> {
         let Image { map, sm, heap, topology, kernels, tail, .. } = image;
         let first = map.shared.rings.map(|ring| ring.payloads + TaskPayload::TENSORS_OFFSET);
         let payloads = PayloadPool::of_slots(sm, first, size_of::<TaskPayload>() as u64);
         let state = self.spare.state(map.config, heap, payloads);
-        let shared =
-            Shared::new(state.map_err(|error| ImageError::invalid("the rings", error, "possible ones"))?);
+        let shared = Shared::new(
+            state.map_err(|error| ImageError::invalid("the rings", error, "possible ones"))?,
+            sinks,
+        );
         let job = Job {
             entry,
             args: Box::<ChipStorageTaskArgs>::new(tail.orch_args_storage),
@@ -253,6 +265,11 @@ impl DeviceLaunch {
             header.sched_error_thread = failing_thread.load(Ordering::Acquire);
             header.sched_error_bitmap =
                 1u32.checked_shl(header.sched_error_thread.cast_unsigned()).unwrap_or(0);
+        }
+        if let Some(scopes) = shared.sinks().and_then(|sinks| sinks.scopes())
+            && state.fatal().is_some()
+        {
+            scopes.fatal();
         }
         drop(state);
         sm.write(sm.address(0), &header);

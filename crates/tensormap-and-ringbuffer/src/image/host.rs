@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytemuck::Zeroable as _;
 use device_runner::{
     ArenaLease, ArenaSizes, BoundRun, ContentCache, CoreId, DevBuffer, DevPtr, DeviceError, DeviceImage,
-    DeviceProgram, ImageProgram, ImageTarget, Memory, Orchestration, OrchestrationSource, RunContext, Target,
-    Topology, VariantError,
+    DeviceProgram, ImageProgram, ImageTarget, Memory, Orchestration, OrchestrationSource, Recorder,
+    RunContext, Target, Topology, VariantError,
 };
 use task_interface::{ChipStorageTaskArgs, Handshake};
 
@@ -17,7 +17,7 @@ use super::error::LaunchLimit;
 use super::objects::UploadedObject;
 use super::runtime::{RuntimeTail, runtime_bytes, tail_offset};
 use super::shared_memory::SharedMemoryHeader;
-use crate::host::status;
+use crate::host::{record_deps, roles, status};
 use crate::options::{RingOptions, ThreadOptions};
 use crate::staging::StagedTensors;
 
@@ -130,6 +130,9 @@ impl Orchestration for ImageOrchestration {
         let lease = commit(context, &mut map)?;
         let (args, staged) = StagedTensors::stage(context, args)?;
         let tail = self.tail(context, target, &map, &args);
+        if let Some(recorder) = context.recorder {
+            recorder.set_roles(roles(target.aicpu_threads));
+        }
         Ok(Box::new(ImageRun {
             chip_cores: map.chip.cores,
             topology: context.topology,
@@ -138,6 +141,7 @@ impl Orchestration for ImageOrchestration {
             arena: (DevPtr::new(map.arena), self.prebuilt.arena(&map)?),
             header: DevPtr::new(map.sm),
             staged,
+            recorder: context.recorder.map(Arc::clone),
             _lease: lease,
         }))
     }
@@ -180,6 +184,7 @@ struct ImageRun {
     /// The header of the shared memory.
     header: DevPtr,
     staged: StagedTensors,
+    recorder: Option<Arc<Recorder>>,
     /// Keeps the pooled memory where it is until the run has ended.
     _lease: ArenaLease,
 }
@@ -245,6 +250,9 @@ impl BoundRun for ImageRun {
             return Err(VariantError::Status { code: -1, text: text.to_owned() });
         }
         self.staged.copy_back()?;
+        if let Some(recorder) = &self.recorder {
+            record_deps(recorder);
+        }
         Ok(header.tasks())
     }
 }

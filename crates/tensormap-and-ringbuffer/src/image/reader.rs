@@ -185,11 +185,11 @@ fn text(what: &'static str, bytes: &[u8]) -> Result<String, ImageError> {
 /// # Safety
 /// Addresses in the table must be those of `CoreCallable` headers.
 unsafe fn read_kernels(tail: &RuntimeTail) -> Result<KernelTable, ImageError> {
-    const ENTRY: u64 = std::mem::offset_of!(CoreCallableHeader, resolved_addr) as u64;
     let named = (0u32..).zip(&tail.func_id_to_addr).filter(|(_, address)| **address != 0);
     let kernels = named.map(|(func_id, &address)| {
         // SAFETY: as the caller promises; headers inside of a callable are 4-byte aligned, which is enough here.
-        let entry: u64 = unsafe { gm::read_foreign(address.wrapping_add(ENTRY)) };
+        let header: CoreCallableHeader = unsafe { gm::read_foreign(address) };
+        let entry = header.resolved_addr;
         check(
             entry != 0,
             "resolved_addr of a kernel",
@@ -197,7 +197,10 @@ unsafe fn read_kernels(tail: &RuntimeTail) -> Result<KernelTable, ImageError> {
             format_args!("where func id {func_id} starts"),
         )?;
         let name = format!("func {func_id}").into();
-        Ok(LaunchKernel { handle: KernelHandle(entry), func_id, name, signature: Arc::from([]) })
+        let signature = header.arg_directions();
+        let signature = signature
+            .map_err(|error| ImageError::invalid("the signature of a kernel", error, "a possible one"))?;
+        Ok(LaunchKernel { handle: KernelHandle(entry), func_id, name, signature: signature.into() })
     });
     kernels.collect::<Result<_, ImageError>>().map(KernelTable::new)
 }

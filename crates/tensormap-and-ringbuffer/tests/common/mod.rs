@@ -17,7 +17,7 @@ use kernel_compiler::{KernelCompiler, Runtime, Source};
 use serde_json::Value;
 use sim::{SimDevice, SimOptions};
 use task_interface::trb::{DispatchPayload, TrbErrorCode};
-use task_interface::{CORE_CALLABLE_BINARY_OFFSET, CoreCallable, CoreType};
+use task_interface::{ArgDirection, CORE_CALLABLE_BINARY_OFFSET, CoreCallable, CoreType};
 use tensormap_and_ringbuffer::image::{DeviceHalf, DeviceLaunch, ImageError};
 use tensormap_and_ringbuffer::{RingOptions, TensorKernel, TensormapAndRingbuffer};
 
@@ -150,7 +150,7 @@ impl ImageDevice {
             _ => {}
         }
         // SAFETY: the image is there until `launch` returns, and so is what it names.
-        let launch = match unsafe { self.half.open(runtime) } {
+        let launch = match unsafe { self.half.open(runtime, None) } {
             Ok(launch) => launch,
             Err(error) => {
                 let status = error.status();
@@ -347,9 +347,14 @@ impl Device for ImageDevice {
     }
 
     /// The header of a kernel, whose code is only an address here.
-    fn register_kernel(&self, _name: &str, source: &KernelSource) -> Result<KernelHandle, DeviceError> {
+    fn register_kernel(
+        &self,
+        _name: &str,
+        source: &KernelSource,
+        signature: &[ArgDirection],
+    ) -> Result<KernelHandle, DeviceError> {
         let KernelSource::Native(kernel) = source else { panic!("kernels here are Rust functions") };
-        let mut header = CoreCallable::encode(&[], b"code").unwrap();
+        let mut header = CoreCallable::encode(signature, b"code").unwrap();
         let at = self.alloc(header.as_bytes().len())?;
         let entry = at.addr() + CORE_CALLABLE_BINARY_OFFSET as u64;
         header.set_resolved_addr(entry);

@@ -1,6 +1,10 @@
 //! Both programs against each other and against silence, with budgets that a test can wait for.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is the report of a test")]
 
+mod block;
+mod records;
+mod sinks;
+
 use std::alloc::{Layout as BlockLayout, alloc_zeroed, dealloc};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +34,7 @@ struct Machine {
     offsets: Layout,
     blocks: Vec<AtomicU64>,
     table: Vec<u64>,
+    places: RecordPlaces,
 }
 
 // SAFETY: the image is reached by address only, as on a device.
@@ -50,7 +55,8 @@ impl Machine {
         let base = |core: usize| (&raw const blocks[core * BLOCK_WORDS]).expose_provenance() as u64;
         let mut table: Vec<u64> = (0..cores).map(base).collect();
         table.resize(chip.arch.limits().physical_core_ids as usize, 0);
-        let machine = Self { chip, topology, image, layout, offsets, blocks, table };
+        let machine =
+            Self { chip, topology, image, layout, offsets, blocks, table, places: RecordPlaces::default() };
         machine.write(offsets.worker_count, &[topology.cores(), threads].map(u32::to_le_bytes).concat());
         machine
     }
@@ -90,7 +96,7 @@ impl Machine {
 
     fn execute(&self, aicpu: &Aicpu) -> i32 {
         // SAFETY: image and registers are the machine's, which the caller keeps.
-        unsafe { aicpu.execute(self.runtime(), self.table.as_ptr().expose_provenance() as u64) }
+        unsafe { aicpu.execute(self.runtime(), self.registers(), self.places) }
     }
 
     fn run_core(
@@ -100,14 +106,14 @@ impl Machine {
         killed: &dyn Fn() -> bool,
     ) -> Result<(), CoreError> {
         let worker = CoreId(core);
-        let registers = self.table.as_ptr().expose_provenance() as u64;
+        let registers = self.registers();
         let core = Core {
             chip: self.chip,
             launch: Launch {
                 runtime: self.runtime(),
                 registers,
                 map: RegisterMap::Simulated,
-                places: RecordPlaces::default(),
+                places: self.places,
             },
             identity: Identity { worker, core_type: self.topology.core_type(worker), physical: core },
             tasks: TaskSource::HostBuildGraph,
@@ -119,14 +125,17 @@ impl Machine {
         unsafe { core.run() }
     }
 
-    fn register(&self, core: u32, name: &str) -> u32 {
-        let table = self.table.as_ptr().expose_provenance() as u64;
+    fn registers(&self) -> u64 {
+        self.table.as_ptr().expose_provenance() as u64
+    }
+
+    fn block(&self, core: u32) -> chip::Block {
         // SAFETY: as above.
-        let registers = unsafe { self.chip.registers(RegisterMap::Simulated, table, core) }.unwrap();
-        match name {
-            "COND" => registers.cond.load(),
-            _ => registers.data_main_base.load(),
-        }
+        unsafe { self.chip.block(RegisterMap::Simulated, self.registers(), core) }.unwrap()
+    }
+
+    fn register(&self, core: u32, name: &str) -> u32 {
+        self.block(core).register(name).unwrap().load()
     }
 
     /// Runs both programs; what the AICPU threads and the cores say.
@@ -168,7 +177,10 @@ fn tasks_run_and_cores_leave() {
         assert!(cores.iter().all(Result::is_ok), "{cores:?}");
         assert_eq!(RUNS.load(Ordering::Relaxed), 9 * round);
         for core in 0..6 {
-            assert_eq!((machine.register(core, "COND"), machine.register(core, "DATA")), (LEFT, NO_TASK));
+            assert_eq!(
+                (machine.register(core, "COND"), machine.register(core, "DATA_MAIN_BASE")),
+                (LEFT, NO_TASK)
+            );
         }
     }
 }
@@ -252,5 +264,5 @@ fn launches_without_arguments_or_image_are_refused() {
         }
     }
     // SAFETY: null.
-    assert_eq!(unsafe { aicpu.execute(0, 0) }, -1);
+    assert_eq!(unsafe { aicpu.execute(0, 0, RecordPlaces::default()) }, -1);
 }

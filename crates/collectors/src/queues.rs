@@ -3,8 +3,7 @@ use std::mem::offset_of;
 
 use task_interface::records::{ReadyEntry, ReadyQueues, UnitLayout};
 
-use super::shared::Shared;
-use crate::error::OnboardError;
+use crate::shared::Shared;
 
 /// Units of one kind, whose states lie side by side.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +14,14 @@ pub(crate) struct Group {
     pub(crate) units: u32,
     /// Buffers are handed out full of zeros, as not every record in them may be written.
     pub(crate) clean: bool,
+    /// As many free buffers a unit has while it uses them, if it has slots for them.
+    pub(crate) ahead: u32,
+}
+
+impl Group {
+    pub(crate) fn new(layout: UnitLayout, offset: usize, units: u32) -> Self {
+        Self { layout, offset, units, clean: false, ahead: layout.slots }
+    }
 }
 
 /// Records of one buffer.
@@ -72,6 +79,9 @@ struct Unit {
     collected: u64,
 }
 
+/// Takes the records of a buffer; it may look at whatever else the device has left.
+pub(crate) type Sink<'a, S> = dyn FnMut(&mut S, &Full<'_>) -> Result<(), <S as Shared>::Error> + 'a;
+
 const ENTRY: usize = size_of::<ReadyEntry>();
 const BUFFER: usize = offset_of!(ReadyEntry, buffer_ptr);
 
@@ -88,7 +98,7 @@ impl<S: Shared> Queues<S> {
     }
 
     /// Gives each unit its first buffers.
-    pub(crate) fn prime(&mut self) -> Result<(), OnboardError> {
+    pub(crate) fn prime(&mut self) -> Result<(), S::Error> {
         for group in 0..self.groups.len() {
             for unit in 0..self.groups[group].units {
                 for _ in 0..self.groups[group].layout.primed {
@@ -100,7 +110,7 @@ impl<S: Shared> Queues<S> {
     }
 
     /// Takes what has become full, and sees to it that units have free buffers; whether anything was taken.
-    pub(crate) fn poll(&mut self, sink: &mut dyn FnMut(&Full<'_>)) -> Result<bool, OnboardError> {
+    pub(crate) fn poll(&mut self, sink: &mut Sink<'_, S>) -> Result<bool, S::Error> {
         self.shared.refresh()?;
         let mut found = false;
         for thread in 0..self.heads.len() {
@@ -115,13 +125,13 @@ impl<S: Shared> Queues<S> {
     }
 
     /// Takes all that is there once the device writes no more, also from buffers that it has not filled.
-    pub(crate) fn finish(&mut self, sink: &mut dyn FnMut(&Full<'_>)) -> Result<Vec<Tally>, OnboardError> {
+    pub(crate) fn finish(&mut self, sink: &mut Sink<'_, S>) -> Result<Vec<Tally>, S::Error> {
         while self.poll(sink)? {}
         self.shared.refresh()?;
         (0..self.groups.len()).map(|group| self.reconcile(group, sink)).collect()
     }
 
-    fn drain(&mut self, thread: usize, sink: &mut dyn FnMut(&Full<'_>)) -> Result<bool, OnboardError> {
+    fn drain(&mut self, thread: usize, sink: &mut Sink<'_, S>) -> Result<bool, S::Error> {
         let capacity = self.layout.capacity;
         let tail = self.shared.load_u32(self.layout.tails + thread * size_of::<u32>())?;
         if tail >= capacity {
@@ -152,13 +162,7 @@ impl<S: Shared> Queues<S> {
         Ok(found)
     }
 
-    fn take(
-        &mut self,
-        buffer: u64,
-        unit: u32,
-        kind: u32,
-        sink: &mut dyn FnMut(&Full<'_>),
-    ) -> Result<(), OnboardError> {
+    fn take(&mut self, buffer: u64, unit: u32, kind: u32, sink: &mut Sink<'_, S>) -> Result<(), S::Error> {
         let group = self.groups.iter().position(|group| group.layout.kind == kind && unit < group.units);
         let owner = group.map(|group| (group, unit));
         let Some((group, unit)) = owner.filter(|owner| self.owners.get(&buffer) == Some(owner)) else {
@@ -178,8 +182,8 @@ impl<S: Shared> Queues<S> {
         group: usize,
         unit: u32,
         buffer: u64,
-        sink: &mut dyn FnMut(&Full<'_>),
-    ) -> Result<(), OnboardError> {
+        sink: &mut Sink<'_, S>,
+    ) -> Result<(), S::Error> {
         let layout = self.groups[group].layout.buffer;
         let mut count = [0; size_of::<u32>()];
         self.shared.read(buffer + layout.count as u64, &mut count)?;
@@ -187,13 +191,12 @@ impl<S: Shared> Queues<S> {
         let mut records = vec![0; count * layout.record_bytes];
         self.shared.read(buffer + layout.records as u64, &mut records)?;
         self.units[group][unit as usize].collected += count as u64;
-        sink(&Full { group, unit, records: &records });
-        Ok(())
+        sink(&mut self.shared, &Full { group, unit, records: &records })
     }
 
     /// Fills up the queue of a unit that has begun to use it.
-    fn top_up(&mut self, group: usize, unit: u32) -> Result<(), OnboardError> {
-        let Group { layout, .. } = self.groups[group];
+    fn top_up(&mut self, group: usize, unit: u32) -> Result<(), S::Error> {
+        let Group { layout, ahead, .. } = self.groups[group];
         let taken = self.shared.load_u32(self.state(group, unit) + layout.free_head)?;
         if taken == 0 {
             return Ok(());
@@ -204,21 +207,21 @@ impl<S: Shared> Queues<S> {
                 self.tell(&format!("unit {unit} of kind {} has taken {taken} buffers", layout.kind));
                 return Ok(());
             }
-            if free == layout.slots {
+            if free >= ahead.min(layout.slots) {
                 return Ok(());
             }
             self.give(group, unit)?;
         }
     }
 
-    fn give(&mut self, group: usize, unit: u32) -> Result<(), OnboardError> {
+    fn give(&mut self, group: usize, unit: u32) -> Result<(), S::Error> {
         let Group { layout, clean, .. } = self.groups[group];
         let buffer = match self.spare[group].pop() {
             Some(buffer) => buffer,
             None => self.shared.allocate(layout.buffer.bytes)?,
         };
         if clean {
-            self.shared.clear(buffer, layout.buffer.bytes)?;
+            self.shared.fill(buffer, &vec![0; layout.buffer.bytes])?;
         }
         let state = self.state(group, unit);
         let given = &mut self.units[group][unit as usize].given;
@@ -230,7 +233,7 @@ impl<S: Shared> Queues<S> {
         self.shared.store_u32(state + layout.free_tail, given)
     }
 
-    fn reconcile(&mut self, group: usize, sink: &mut dyn FnMut(&Full<'_>)) -> Result<Tally, OnboardError> {
+    fn reconcile(&mut self, group: usize, sink: &mut Sink<'_, S>) -> Result<Tally, S::Error> {
         let Group { layout, units, .. } = self.groups[group];
         let mut tally = Tally { total: layout.total.map(|_| 0), ..Tally::default() };
         for unit in 0..units {

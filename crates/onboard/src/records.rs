@@ -1,43 +1,29 @@
 use std::sync::Arc;
 
+use collectors::{Shared, SharedMemory};
 use hal_sys::HostMapping;
 
 use crate::error::OnboardError;
 use crate::inner::Inner;
 
-/// The block that a collector shares with the device, and the buffers that both hand to each other.
-///
-/// Offsets are from the start of the block; they come from layouts, and what is outside is a mistake in these.
-pub(crate) trait Shared {
-    /// Brings what is read of the block up to date.
-    fn refresh(&mut self) -> Result<(), OnboardError>;
+/// Device memory of collectors.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordsMemory(pub(crate) Arc<Inner>);
 
-    /// Likewise, of a part.
-    fn refresh_part(&mut self, offset: usize, bytes: usize) -> Result<(), OnboardError>;
+impl SharedMemory for RecordsMemory {
+    type Error = OnboardError;
+    type Block = DeviceBlock;
 
-    /// What the block had when it was brought up to date, or later.
-    fn load_u32(&self, offset: usize) -> Result<u32, OnboardError>;
+    fn attach(&self) -> Result<(), OnboardError> {
+        self.0.attach()
+    }
 
-    /// Likewise, of 64 bits.
-    fn load_u64(&self, offset: usize) -> Result<u64, OnboardError>;
-
-    /// Writes a single field. Whoever sees it sees what was written before.
-    fn store_u32(&mut self, offset: usize, value: u32) -> Result<(), OnboardError>;
-
-    /// Likewise, of 64 bits.
-    fn store_u64(&mut self, offset: usize, value: u64) -> Result<(), OnboardError>;
-
-    /// A new buffer in device memory.
-    fn allocate(&mut self, bytes: usize) -> Result<u64, OnboardError>;
-
-    /// Fills a buffer that the device does not have with zeros.
-    fn clear(&mut self, buffer: u64, bytes: usize) -> Result<(), OnboardError>;
-
-    /// Copies from a buffer, or other memory of the device.
-    fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), OnboardError>;
+    fn block(&self, content: Vec<u8>) -> Result<DeviceBlock, OnboardError> {
+        DeviceBlock::new(&self.0, content)
+    }
 }
 
-/// A block in device memory. It is released with [`release`](Self::release), or with the device.
+/// A block in device memory. It is released with [`release`](Shared::release), or with the device.
 #[derive(Debug)]
 pub(crate) struct DeviceBlock {
     inner: Arc<Inner>,
@@ -58,7 +44,7 @@ enum Window {
 
 impl DeviceBlock {
     /// Makes a block with this content, and maps it if the chip can do so.
-    pub(crate) fn new(inner: &Arc<Inner>, content: Vec<u8>) -> Result<Self, OnboardError> {
+    fn new(inner: &Arc<Inner>, content: Vec<u8>) -> Result<Self, OnboardError> {
         let address = inner.memory.upload(&content)?;
         let window = if inner.chip.maps_records() {
             match inner.memory.map(address, content.len()) {
@@ -73,35 +59,6 @@ impl DeviceBlock {
         };
         Ok(Self { inner: Arc::clone(inner), address, window, allocations: vec![address] })
     }
-
-    /// Where it is on the device.
-    pub(crate) fn address(&self) -> u64 {
-        self.address
-    }
-
-    /// Memory that goes with the block.
-    pub(crate) fn upload(&mut self, bytes: &[u8]) -> Result<u64, OnboardError> {
-        let address = self.inner.memory.upload(bytes)?;
-        self.allocations.push(address);
-        Ok(address)
-    }
-
-    /// Gives everything back. What the device may still write to is kept until it is given back itself.
-    pub(crate) fn release(self) {
-        let Self { inner, window, allocations, .. } = self;
-        // Not to be looked at any more.
-        drop(window);
-        if let Err(error) = inner.attach() {
-            log::warn!("memory of a collector is kept until the device is given back: {error}");
-            return;
-        }
-        let park = inner.is_lost();
-        for address in allocations {
-            if let Err(error) = inner.memory.free(address, park) {
-                log::warn!("memory of a collector is kept until the device is given back: {error}");
-            }
-        }
-    }
 }
 
 fn outside(offset: usize) -> OnboardError {
@@ -109,6 +66,12 @@ fn outside(offset: usize) -> OnboardError {
 }
 
 impl Shared for DeviceBlock {
+    type Error = OnboardError;
+
+    fn address(&self) -> u64 {
+        self.address
+    }
+
     fn refresh(&mut self) -> Result<(), OnboardError> {
         match &mut self.window {
             Window::Mapped(_) => Ok(()),
@@ -162,12 +125,28 @@ impl Shared for DeviceBlock {
         Ok(buffer)
     }
 
-    fn clear(&mut self, buffer: u64, bytes: usize) -> Result<(), OnboardError> {
-        self.inner.memory.fill(buffer, &vec![0; bytes])
+    fn fill(&mut self, buffer: u64, content: &[u8]) -> Result<(), OnboardError> {
+        self.inner.memory.fill(buffer, content)
     }
 
     fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), OnboardError> {
         self.inner.memory.read(bytes, address)
+    }
+
+    fn release(self) {
+        let Self { inner, window, allocations, .. } = self;
+        // Not to be looked at any more.
+        drop(window);
+        if let Err(error) = inner.attach() {
+            log::warn!("memory of a collector is kept until the device is given back: {error}");
+            return;
+        }
+        let park = inner.is_lost();
+        for address in allocations {
+            if let Err(error) = inner.memory.free(address, park) {
+                log::warn!("memory of a collector is kept until the device is given back: {error}");
+            }
+        }
     }
 }
 

@@ -1,0 +1,245 @@
+use std::mem::offset_of;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytemuck::Zeroable as _;
+use device_runner::{DevPtr, DeviceTime, GlobalMemory as _, PhaseSink, SubmitPhase};
+use run_records::swimlane::OrchestratorWork;
+use task_interface::records::{CoreTimesMemory, PHASE_MAGIC, PhaseHeader, PhaseRecord, SwimlaneMemory};
+
+use super::unit::Unit;
+use super::{RecordPlaces, SharedSinks, Threads, clock, now};
+use crate::chip::Chip;
+use crate::memory::DeviceMemory;
+use crate::word::Word;
+
+/// What AICPU threads do (`spec/device-abi.md`, section 6.1).
+#[derive(Debug)]
+pub(super) struct PhaseRecords {
+    chip: &'static Chip,
+    memory: DeviceMemory,
+    header: u64,
+    /// Whether steps of the orchestration count too.
+    pub(super) has_submits: bool,
+    /// By thread.
+    lanes: Vec<Mutex<Lane>>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    unit: Unit,
+    thread: u32,
+    pass: u32,
+    /// Since the last record of dispatches: how often a task was found, and how often none.
+    hits: u32,
+    misses: u32,
+}
+
+/// What a scheduler does in a pass of its loop; the numbers of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SchedulerWork {
+    Complete = 0,
+    Dispatch = 1,
+}
+
+/// The number of what an orchestrator does.
+fn number(work: OrchestratorWork) -> u32 {
+    match work {
+        OrchestratorWork::OrchSync => 16,
+        OrchestratorWork::OrchAlloc => 17,
+        OrchestratorWork::OrchParams => 18,
+        OrchestratorWork::OrchLookup => 19,
+        OrchestratorWork::OrchHeap => 20,
+        OrchestratorWork::OrchInsert => 21,
+        OrchestratorWork::OrchFanin => 22,
+        OrchestratorWork::OrchFinalize => 23,
+        OrchestratorWork::OrchScopeEnd => 24,
+        OrchestratorWork::OrchSubmit => 25,
+        OrchestratorWork::Unknown => u32::MAX,
+    }
+}
+
+/// The levels from which on schedulers and orchestrators tell what they do.
+const SCHEDULERS: u32 = 3;
+const ORCHESTRATORS: u32 = 4;
+
+/// The header of phases follows the states of all cores.
+fn header_offset(layout: &SwimlaneMemory, cores: u32) -> usize {
+    let times = match &layout.core_times {
+        CoreTimesMemory::Rotation(unit) => unit.bytes,
+        CoreTimesMemory::Ring { .. } => 0,
+    };
+    layout.queues.header_bytes + cores as usize * (layout.tasks.bytes + times)
+}
+
+/// Fields that do not depend on the chip's number of cores.
+type Header = PhaseHeader<0>;
+
+impl PhaseRecords {
+    /// `None` if a launch does not ask for them.
+    ///
+    /// # Safety
+    /// The places must be those of the launch, and stay accessible while the result is used.
+    pub(super) unsafe fn open(
+        chip: &'static Chip,
+        memory: DeviceMemory,
+        places: &RecordPlaces,
+        threads: &Threads,
+    ) -> Option<Self> {
+        let layout = &chip.records.swimlane;
+        if places.swimlane == 0 {
+            return None;
+        }
+        // SAFETY: fields of the header.
+        let word = |offset: usize| unsafe { Word::at(places.swimlane + offset as u64) };
+        let (level, cores) = (word(layout.level).load(), word(layout.num_cores).load());
+        if level < SCHEDULERS {
+            return None;
+        }
+        let header = places.swimlane + header_offset(layout, cores) as u64;
+        let states = header + layout.phase_header_bytes as u64;
+        let lanes = (0..threads.all).map(|thread| {
+            let state = states + u64::from(thread) * layout.phases.bytes as u64;
+            let of_header = (places.swimlane, &layout.queues);
+            // SAFETY: the states follow the header of phases, one for each thread, as the caller promises.
+            let unit = unsafe { Unit::open(memory, of_header, (state, &layout.phases), thread) };
+            Mutex::new(Lane { unit, thread, pass: 0, hits: 0, misses: 0 })
+        });
+        let lanes = lanes.collect();
+        let phases = Self { chip, memory, header, has_submits: level >= ORCHESTRATORS, lanes };
+        phases.set(offset_of!(Header, num_sched_threads), threads.schedulers);
+        let capacity = u32::try_from(layout.phases.buffer.capacity).unwrap_or(u32::MAX);
+        phases.set(offset_of!(Header, records_per_thread), capacity);
+        phases.set(offset_of!(Header, num_cores), 0);
+        // The rest is valid by now.
+        phases.set(offset_of!(Header, magic), PHASE_MAGIC);
+        Some(phases)
+    }
+
+    fn set(&self, offset: usize, value: u32) {
+        // SAFETY: a field of the header of phases, as whoever opened it has promised.
+        unsafe { Word::at(self.header + offset as u64) }.store(value);
+    }
+
+    fn lane(&self, thread: u32) -> Option<MutexGuard<'_, Lane>> {
+        let lane = self.lanes.get(thread as usize)?;
+        Some(lane.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says which thread schedules each core.
+    pub(super) fn map_cores(&self, threads: &[u32]) {
+        let cores = u32::try_from(threads.len()).unwrap_or(0);
+        let map: Vec<u8> = threads.iter().map(|&thread| u8::try_from(thread).unwrap_or(u8::MAX)).collect();
+        let place = self.header + offset_of!(Header, core_to_thread) as u64;
+        if self.memory.copy_to_device(DevPtr::new(place), &map).is_ok() {
+            self.set(offset_of!(Header, num_cores), cores);
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        let at = now(self.chip.arch);
+        for thread in (0..).take(self.lanes.len()) {
+            let Some(mut lane) = self.lane(thread) else { continue };
+            if lane.hits + lane.misses > 0 {
+                lane.dispatches((at, at), 0);
+            }
+            lane.unit.flush(thread);
+        }
+    }
+}
+
+impl Lane {
+    fn push(&mut self, record: &PhaseRecord) {
+        self.unit.push(self.thread, bytemuck::bytes_of(record));
+    }
+
+    fn pass(&mut self, work: SchedulerWork, (start, end): (u64, u64), tasks: u32) {
+        if work == SchedulerWork::Dispatch {
+            self.hits += tasks;
+            // Looking ends with the first time that there is none.
+            self.misses = self.misses.saturating_add(1);
+        }
+        match work {
+            _ if tasks == 0 => {}
+            SchedulerWork::Complete => self.push(&PhaseRecord {
+                start_time: start,
+                end_time: end,
+                loop_iter: self.pass,
+                phase_id: work as u32,
+                task_id: tasks.into(),
+                ..PhaseRecord::zeroed()
+            }),
+            SchedulerWork::Dispatch => self.dispatches((start, end), tasks),
+        }
+    }
+
+    fn dispatches(&mut self, (start, end): (u64, u64), tasks: u32) {
+        let (hits, misses) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses));
+        self.push(&PhaseRecord {
+            start_time: start,
+            end_time: end,
+            loop_iter: self.pass,
+            phase_id: SchedulerWork::Dispatch as u32,
+            task_id: tasks.into(),
+            extra1: hits,
+            extra2: misses,
+        });
+    }
+}
+
+/// A pass of a scheduler's loop.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    /// What is recorded of it, if anything is, and its thread.
+    phases: Option<(&'a PhaseRecords, u32)>,
+    /// When what is under way began.
+    begun: u64,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn begin(phases: Option<&'a PhaseRecords>, thread: u32) -> Self {
+        let begun = phases.map_or(0, |phases| now(phases.chip.arch));
+        if let Some(mut lane) = phases.and_then(|phases| phases.lane(thread)) {
+            lane.pass = lane.pass.saturating_add(1);
+        }
+        Self { phases: phases.map(|phases| (phases, thread)), begun }
+    }
+
+    /// Something was done, to so many tasks.
+    pub(crate) fn did(&mut self, work: SchedulerWork, tasks: usize) {
+        let Some((phases, thread)) = self.phases else { return };
+        let end = now(phases.chip.arch);
+        if let Some(mut lane) = phases.lane(thread) {
+            lane.pass(work, (self.begun, end), u32::try_from(tasks).unwrap_or(u32::MAX));
+        }
+        self.begun = end;
+    }
+}
+
+/// The phases of the orchestrator.
+#[derive(Debug)]
+pub(super) struct OrchestratorPhases {
+    pub(super) sinks: Arc<SharedSinks>,
+    pub(super) thread: u32,
+}
+
+impl PhaseSink for OrchestratorPhases {
+    fn now(&self) -> Option<DeviceTime> {
+        Some(clock())
+    }
+
+    fn push(&mut self, phase: SubmitPhase) {
+        let Some(phases) = &self.sinks.phases else { return };
+        let ticks = |time| phases.chip.arch.limits().ticks(time);
+        let record = PhaseRecord {
+            start_time: ticks(phase.start),
+            end_time: ticks(phase.end),
+            loop_iter: phase.submit,
+            phase_id: number(phase.work),
+            task_id: phase.task.0,
+            ..PhaseRecord::zeroed()
+        };
+        if let Some(mut lane) = phases.lane(self.thread) {
+            lane.push(&record);
+        }
+    }
+}
