@@ -1,5 +1,6 @@
 //! Ranks that are processes, of different parents, and that are killed.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a panic is the report of a test")]
+#![allow(clippy::exit, reason = "one of the ways in which a rank ends")]
 
 mod common;
 
