@@ -143,26 +143,25 @@ fn everything_is_put_where_clients_look_for_it() {
     assert!(first.err.contains("] 3 of 8: a5/sim/host_build_graph\n"), "{}", first.err);
 
     let calls = place.calls();
-    let target = place.path("target/build-all/a5-sim-host_build_graph");
+    let target = place.path("target/workshop");
     // Four libraries in simulation; on hardware as many, each with two programs.
     assert_eq!(calls.len(), 4 + 4 * 3);
     assert_eq!(
         calls[2],
         format!(
-            "build --package host-runtime --profile dist --locked --no-default-features \
+            "build --package host-runtime --lib --profile dist --locked --no-default-features \
              --features a5,sim,host_build_graph --target-dir {} --message-format json-render-diagnostics",
             target.display()
         )
     );
 
-    let programs = place.path("target/device-programs");
     assert_eq!(
         calls[15],
         format!(
             "build --package device-programs --lib --profile dist --locked --no-default-features \
              --features a5,tensormap_and_ringbuffer,aicore --target-dir {} \
              --message-format json-render-diagnostics",
-            programs.display()
+            target.display()
         )
     );
     let program =
@@ -179,8 +178,6 @@ fn everything_is_put_where_clients_look_for_it() {
     let third = place.build(&["--quiet"]);
     assert_eq!((third.code, third.out.as_str(), third.err.as_str()), (0, "", ""));
     assert!(std::fs::read(place.path("out/libsimpler_log.so")).unwrap().starts_with(b"\x7fELF"));
-    let of_hosts: Vec<String> = place.calls().into_iter().filter(|call| call.contains(" host-")).collect();
-    assert!(of_hosts.last().unwrap().ends_with(" --quiet"));
 }
 
 #[test]
