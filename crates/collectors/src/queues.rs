@@ -64,8 +64,10 @@ pub(crate) struct Queues<S> {
     heads: Vec<u32>,
     /// By group and unit.
     units: Vec<Vec<Unit>>,
-    /// By group: buffers that the device does not have.
+    /// By group: buffers that the device has given back.
     spare: Vec<Vec<u64>>,
+    /// By group: buffers that it never had.
+    fresh: Vec<Vec<u64>>,
     /// The unit that has got a buffer.
     owners: HashMap<u64, (usize, u32)>,
     /// An index that cannot be has been told of.
@@ -82,15 +84,18 @@ struct Unit {
 /// Takes the records of a buffer; it may look at whatever else the device has left.
 pub(crate) type Sink<'a, S> = dyn FnMut(&mut S, &Full<'_>) -> Result<(), <S as Shared>::Error> + 'a;
 
+/// Memory that is asked for at a time, if there is room for more than one buffer in it: asking takes long.
+const PIECE: usize = 1 << 20;
+
 const ENTRY: usize = size_of::<ReadyEntry>();
 const BUFFER: usize = offset_of!(ReadyEntry, buffer_ptr);
 
 impl<S: Shared> Queues<S> {
     pub(crate) fn new(shared: S, layout: ReadyQueues, groups: Vec<Group>) -> Self {
         let units = groups.iter().map(|group| vec![Unit::default(); group.units as usize]).collect();
-        let spare = vec![Vec::new(); groups.len()];
+        let (spare, fresh) = (vec![Vec::new(); groups.len()], vec![Vec::new(); groups.len()]);
         let heads = vec![0; layout.threads as usize];
-        Self { shared, layout, groups, heads, units, spare, owners: HashMap::new(), told: false }
+        Self { shared, layout, groups, heads, units, spare, fresh, owners: HashMap::new(), told: false }
     }
 
     pub(crate) fn into_shared(self) -> S {
@@ -108,8 +113,10 @@ impl<S: Shared> Queues<S> {
     /// Gives each unit its first buffers.
     pub(crate) fn prime(&mut self) -> Result<(), S::Error> {
         for group in 0..self.groups.len() {
-            for unit in 0..self.groups[group].units {
-                for _ in 0..self.groups[group].layout.primed {
+            let Group { layout, units, .. } = self.groups[group];
+            self.make(group, units as usize * layout.primed as usize)?;
+            for unit in 0..units {
+                for _ in 0..layout.primed {
                     self.give(group, unit)?;
                 }
             }
@@ -225,12 +232,13 @@ impl<S: Shared> Queues<S> {
     fn give(&mut self, group: usize, unit: u32) -> Result<(), S::Error> {
         let Group { layout, clean, .. } = self.groups[group];
         let buffer = match self.spare[group].pop() {
+            Some(buffer) if clean => {
+                self.shared.fill(buffer, &vec![0; layout.buffer.bytes])?;
+                buffer
+            }
             Some(buffer) => buffer,
-            None => self.shared.allocate(layout.buffer.bytes)?,
+            None => self.fresh(group)?,
         };
-        if clean {
-            self.shared.fill(buffer, &vec![0; layout.buffer.bytes])?;
-        }
         let state = self.state(group, unit);
         let given = &mut self.units[group][unit as usize].given;
         let slot = (*given % layout.slots) as usize;
@@ -239,6 +247,30 @@ impl<S: Shared> Queues<S> {
         self.owners.insert(buffer, (group, unit));
         self.shared.store_u64(state + layout.free_slots + slot * size_of::<u64>(), buffer)?;
         self.shared.store_u32(state + layout.free_tail, given)
+    }
+
+    /// A buffer that the device never had.
+    fn fresh(&mut self, group: usize) -> Result<u64, S::Error> {
+        let bytes = self.groups[group].layout.buffer.bytes;
+        loop {
+            if let Some(buffer) = self.fresh[group].pop() {
+                return Ok(buffer);
+            }
+            self.make(group, (PIECE / bytes).max(1))?;
+        }
+    }
+
+    /// Makes as many buffers in one piece of memory.
+    fn make(&mut self, group: usize, buffers: usize) -> Result<(), S::Error> {
+        let Group { layout, clean, .. } = self.groups[group];
+        let bytes = layout.buffer.bytes;
+        let piece = self.shared.allocate(buffers * bytes)?;
+        if clean {
+            self.shared.fill(piece, &vec![0; buffers * bytes])?;
+        }
+        // They are taken from the end.
+        self.fresh[group].extend((0..buffers).rev().map(|index| piece + (index * bytes) as u64));
+        Ok(())
     }
 
     fn reconcile(&mut self, group: usize, sink: &mut Sink<'_, S>) -> Result<Tally, S::Error> {
