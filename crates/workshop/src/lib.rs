@@ -23,7 +23,7 @@ use rustix::fs::{FlockOperation, flock};
 #[non_exhaustive]
 pub enum WorkshopError {
     /// A file or a process that does not do what it should.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried.
         what: String,
@@ -31,7 +31,7 @@ pub enum WorkshopError {
         source: io::Error,
     },
     /// Cargo has failed, for example because there is no such feature.
-    #[error("cargo failed to build {package} with features {features}:\n{output}")]
+    #[error("cargo failed to build {package} with features {features}: {output}")]
     Cargo {
         /// The crate.
         package: String,
@@ -116,7 +116,7 @@ pub fn build(product: &Product<'_>) -> Result<Vec<u8>, WorkshopError> {
     if !done.status.success() {
         return Err(failed(match product.is_shown {
             true => "see above".to_owned(),
-            false => String::from_utf8_lossy(&done.stderr).into_owned(),
+            false => format!("\n{}", String::from_utf8_lossy(&done.stderr)),
         }));
     }
     let path = built_file(&done.stdout, product.file)
