@@ -67,7 +67,7 @@ impl CaseError {
 
     /// What the case needs and no worker of such a kind has, if that is why it did not run: graphs, kernels or phases
     /// of a run in Rust, for a loaded library or a chip on hardware; or what it says itself
-    /// ([`Case::simulated_only`]).
+    /// ([`Case::simulated_only`](crate::Case::simulated_only)).
     #[must_use]
     pub fn lacks(&self) -> Option<String> {
         match self.of_rank() {
