@@ -93,10 +93,10 @@ void destroy_device_context(void *ctx);
 /* Bytes of the buffer that run_prepared and run_runtime want. Any alignment will do. */
 size_t get_runtime_size(void);
 
-/* Takes device `device_id` (from 0 on) into use. In simulation, the device programs are those of this project for this
-   chip and runtime (libaicpu_kernel.so, libaicore_kernel.so beside this library), or NULL and 0 for none: they are not
-   needed, and the dispatcher is not used. On hardware, all three are needed: those for this chip and runtime. The bytes
-   are read during the call only.
+/* Takes device `device_id` (from 0 on) into use. In simulation, the files beside this library (libaicpu_kernel.so,
+   libaicore_kernel.so), or NULL and 0 for none, stand for its own engine; programs of another build run as they are, with
+   a thread per core; the dispatcher is not used. On hardware, all three are needed: those for this chip and runtime. The
+   bytes are read during the call only.
    Again with the same device: 0. With another device: -1. */
 int simpler_init(
     void *ctx, int device_id, const uint8_t *aicpu, size_t aicpu_size, const uint8_t *aicore, size_t aicore_size,
@@ -133,7 +133,7 @@ int prepare_callable(void *ctx, int32_t callable_id, const void *callable);
      block_dim         clusters, 1 to 24 (a2a3) or 36 (a5); 0 for all
      aicpu_thread_num  1 to 4 (a2a3) or 7 (a5)
      enable_*          diagnostics: swimlane level 0 to 4, tensor dump, PMU event type, dependencies (ignored on a5),
-                       scope statistics; 0 is off. On hardware this version has none: SIMPLER_RS_ERROR_UNSUPPORTED.
+                       scope statistics; 0 is off. What a platform cannot record: SIMPLER_RS_ERROR_UNSUPPORTED.
      output_prefix     the folder that diagnostics are written to, made when needed: l2_perf_records.json,
                        tensor_dump/, pmu.csv, deps.json and scope_stats/scope_stats.jsonl, each as a whole when the run
                        has ended well. NULL or empty only if all diagnostics are off. If a file cannot be written, the
@@ -199,7 +199,8 @@ int comm_alloc_domain_windows(
     size_t window_size, uint64_t *device_ctx_out, uint64_t *local_base_out
 );
 
-/* Gives them back; waits for nobody. The memory goes with the last rank. */
+/* Gives them back. In simulation it waits for nobody, and the memory goes with the last rank; on hardware it waits for
+   those ranks, as the memory is of their devices. */
 int comm_release_domain_windows(void *handle, uint64_t allocation_id, size_t rank_count, uint32_t domain_rank);
 
 /* Waits for all ranks. On hardware the device waits, and the call returns at once. Needs windows. */
@@ -210,10 +211,11 @@ int comm_destroy(void *handle);
 
 /* ---- What a library is ------------------------------------------------------------------------------------------ */
 
-/* "a2a3sim" or "a5sim". */
+/* "a2a3sim", "a5sim", "a2a3" or "a5". */
 const char *get_platform(void);
 
-/* Compilers for kernels and orchestrations: 0 CCEC, 1 g++-15, 2 g++, 3 g++ for aarch64. */
+/* Compilers for kernels and orchestrations: 0 CCEC, 1 g++-15, 2 g++, 3 g++ for aarch64. In simulation 1 and 2, on
+   hardware 0 and 3. */
 int get_incore_compiler(void);
 int get_orchestration_compiler(void);
 

@@ -50,9 +50,8 @@ Without options everything is built that this version has. Each kind of option m
 Nothing is published unless everything has been built and passes a check of its symbols. Then files are replaced
 as a whole, and only where their bytes changed, so that a process which has one open keeps what it has.
 
-Needs a C and a C++ compiler ($CC and $CXX name them). Intermediate files are kept in target/build-all and
-target/device-programs, or in the same folders of $CARGO_TARGET_DIR: some minutes on two CPUs the first time, half
-a minute when nothing changed.
+Needs a C and a C++ compiler ($CC and $CXX name them). Intermediate files are kept in target/workshop, or in the
+same folder of $CARGO_TARGET_DIR: some minutes on two CPUs the first time, seconds when nothing changed.
 
 Ends with 0 if everything is there, with 1 if something fails, with 2 for wrong options.
 
@@ -182,21 +181,10 @@ impl fmt::Display for Combination {
     }
 }
 
-/// Where the intermediate files go.
-fn workshop() -> Result<PathBuf> {
-    let target = match std::env::var_os("CARGO_TARGET_DIR").filter(|target| !target.is_empty()) {
-        Some(target) => std::path::absolute(target)?,
-        None => project().join("target"),
-    };
-    let workshop = target.join("build-all");
-    std::fs::create_dir_all(&workshop).with_context(|| format!("cannot create {}", workshop.display()))?;
-    Ok(workshop)
-}
-
 /// Builds and checks everything; nothing is published meanwhile, so that a failure leaves what was there.
 fn build(options: &Options, start: Instant) -> Result<Vec<Artefact>> {
     let combinations = options.combinations();
-    let workshop = workshop()?;
+    let workshop = workshop::folder()?;
     let compiler = CCompiler::find(&workshop)?;
     let tell = |what: &dyn fmt::Display| {
         if !options.quiet {
@@ -210,7 +198,7 @@ fn build(options: &Options, start: Instant) -> Result<Vec<Artefact>> {
     for (number, &combination) in (1..).zip(&combinations) {
         let directory = combination.directory();
         tell(&format_args!("{number} of {}: {}", combinations.len(), directory.display()));
-        let bytes = host_library::build(combination, &workshop, options.quiet)?;
+        let bytes = host_library::build(combination, !options.quiet)?;
         scope.check(&bytes).with_context(|| format!("{} is not usable", host_library::FILE_NAME))?;
         artefacts.push(Artefact { path: directory.join(host_library::FILE_NAME), bytes });
         artefacts.extend(program_files(&compiler, combination)?);
@@ -263,7 +251,7 @@ fn device_program_files(combination: Combination) -> Result<Vec<Artefact>> {
 
 /// Makes a tree that has the device programs for hardware and nothing else, in the layout of clients; its root.
 pub fn device_programs_tree() -> Result<PathBuf> {
-    let root = workshop()?.join("stand-in");
+    let root = workshop::folder()?.join("stand-in");
     let combinations = Options::default().combinations();
     let mut artefacts = dispatchers(&combinations);
     for &combination in combinations.iter().filter(|one| one.variant != SIM) {

@@ -93,7 +93,7 @@ impl Options {
             match arg {
                 Long("out") => options.out = Some(parser.value().map_err(text)?.into()),
                 Long("title") => {
-                    options.title = Some(parser.value().and_then(|title| title.string()).map_err(text)?)
+                    options.title = Some(parser.value().and_then(|title| title.string()).map_err(text)?);
                 }
                 Long("func-names") => options.func_names = Some(parser.value().map_err(text)?.into()),
                 Long("check") => options.check = true,

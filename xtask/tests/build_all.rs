@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use host_library::Functions;
 use tempfile::TempDir;
@@ -44,15 +45,23 @@ impl From<Output> for Ended {
 impl Place {
     fn new() -> Self {
         let place = Self { scratch: tempfile::tempdir().unwrap() };
-        let cargo = place.path("cargo");
-        std::fs::write(&cargo, CARGO).unwrap();
-        std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place.cargo(CARGO);
         place.host_library(|_| true);
         place
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
+    }
+
+    /// What cargo is from now on. Another process writes it: a descriptor open for writing in this one could be inherited by
+    /// the child of another test, and the script would be "busy".
+    fn cargo(&self, script: &str) {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(self.path("cargo")).stdin(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        assert!(shell.wait().unwrap().success());
     }
 
     /// What cargo builds from now on: a library with those functions of the C API that `has`.
@@ -134,26 +143,25 @@ fn everything_is_put_where_clients_look_for_it() {
     assert!(first.err.contains("] 3 of 8: a5/sim/host_build_graph\n"), "{}", first.err);
 
     let calls = place.calls();
-    let target = place.path("target/build-all/a5-sim-host_build_graph");
+    let target = place.path("target/workshop");
     // Four libraries in simulation; on hardware as many, each with two programs.
     assert_eq!(calls.len(), 4 + 4 * 3);
     assert_eq!(
         calls[2],
         format!(
-            "build --package host-runtime --profile dist --locked --no-default-features \
+            "build --package host-runtime --lib --profile dist --locked --no-default-features \
              --features a5,sim,host_build_graph --target-dir {} --message-format json-render-diagnostics",
             target.display()
         )
     );
 
-    let programs = place.path("target/device-programs");
     assert_eq!(
         calls[15],
         format!(
             "build --package device-programs --lib --profile dist --locked --no-default-features \
              --features a5,tensormap_and_ringbuffer,aicore --target-dir {} \
              --message-format json-render-diagnostics",
-            programs.display()
+            target.display()
         )
     );
     let program =
@@ -170,8 +178,6 @@ fn everything_is_put_where_clients_look_for_it() {
     let third = place.build(&["--quiet"]);
     assert_eq!((third.code, third.out.as_str(), third.err.as_str()), (0, "", ""));
     assert!(std::fs::read(place.path("out/libsimpler_log.so")).unwrap().starts_with(b"\x7fELF"));
-    let of_hosts: Vec<String> = place.calls().into_iter().filter(|call| call.contains(" host-")).collect();
-    assert!(of_hosts.last().unwrap().ends_with(" --quiet"));
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn what_fails_is_shown_and_nothing_is_published() {
     let ended = place.build(&[]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
     assert!(ended.err.contains("error: told so\n"), "{}", ended.err);
-    let said = "error: cargo failed to build libhost_runtime.so for a2a3-sim-host_build_graph";
+    let said = "error: there is no libhost_runtime.so for a2a3-sim-host_build_graph: cargo failed to build host-runtime with features a2a3,sim,host_build_graph: see above";
     assert!(ended.err.contains(said), "{}", ended.err);
     std::fs::remove_file(place.path("fail")).unwrap();
 
@@ -216,7 +222,7 @@ fn what_fails_is_shown_and_nothing_is_published() {
 
     let ended = place.build_with(&[("CARGO", "/no/such/cargo")], &[]);
     assert_eq!(ended.code, 1);
-    assert!(ended.err.contains("/no/such/cargo does not start"), "{}", ended.err);
+    assert!(ended.err.contains("starting /no/such/cargo: No such"), "{}", ended.err);
     assert!(place.published().is_empty());
 }
 
@@ -245,11 +251,11 @@ fn a_device_program_that_cannot_be_built_is_shown_and_nothing_is_published() {
     let place = Place::new();
     let fails =
         CARGO.replace("device-programs) ", "device-programs) echo \"error: told so\" >&2; exit 101; ");
-    std::fs::write(place.path("cargo"), fails).unwrap();
+    place.cargo(&fails);
     let ended = place.build(&["--variant", "onboard"]);
     assert_eq!((ended.code, ended.out.as_str()), (1, ""));
     let said =
-        "cargo failed to build device programs with features a2a3,host_build_graph,aicpu:\nerror: told so";
+        "cargo failed to build device-programs with features a2a3,host_build_graph,aicpu: \nerror: told so";
     assert!(ended.err.contains(said), "{}", ended.err);
     assert!(place.published().is_empty());
 }

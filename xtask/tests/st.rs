@@ -245,6 +245,43 @@ fn processes_that_a_launcher_has_started_are_ranks_of_a_case() {
 }
 
 #[test]
+fn ranks_on_hardware_find_the_programs_of_their_devices() {
+    let (arch, runtime) = ("a2a3", "host_build_graph");
+    let programs = device_programs::build(arch, runtime).unwrap();
+    let tree = tempfile::tempdir().unwrap();
+    for (path, bytes) in [
+        (format!("{arch}/onboard/{runtime}/libaicpu_kernel.so"), programs.aicpu),
+        (format!("{arch}/onboard/{runtime}/aicore_kernel.o"), programs.aicore),
+        (format!("{arch}/dispatcher/libsimpler_aicpu_dispatcher.so"), programs.dispatcher),
+    ] {
+        let path = tree.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let libraries = soft_cann::libraries_dir().unwrap();
+    let (tree, job) = (tree.path().to_str().unwrap(), format!("st hardware test {}", std::process::id()));
+    let args = ["st", "--as-rank", "--platform", arch, "--programs", tree, "comm_ffn/2"];
+    let ranks: Vec<Ended> = std::thread::scope(|scope| {
+        let rank = |rank: &'static str| {
+            let env = [
+                ("SIMPLER_COMM_RANK", rank),
+                ("SIMPLER_COMM_SIZE", "2"),
+                ("SIMPLER_COMM_JOB", &job),
+                ("LD_LIBRARY_PATH", libraries.to_str().unwrap()),
+                ("SOFT_CANN_CHIP", arch),
+                ("SOFT_CANN_TIME_SCALE", "60"),
+            ];
+            scope.spawn(move || xtask_with(&env, &args))
+        };
+        ["0", "1"].map(rank).into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    for (rank, ended) in ranks.iter().enumerate() {
+        let line = format!("rank {rank} of 2: comm_ffn/2_ranks/{arch}: PASS\n");
+        assert_eq!((ended.code, ended.out.as_str()), (0, line.as_str()), "{}", ended.err);
+    }
+}
+
+#[test]
 fn a_rank_without_others_or_without_a_case_says_so() {
     let of = |ranks| [("SIMPLER_COMM_RANK", "0"), ("SIMPLER_COMM_SIZE", ranks)];
     let ended = xtask_with(&of("3"), &["st", "--as-rank", "comm_experts"]);
@@ -256,5 +293,9 @@ fn a_rank_without_others_or_without_a_case_says_so() {
     assert_eq!(ended.code, 1);
     assert!(ended.out.contains("FAIL") && ended.out.contains("rank 1 did not come within"), "{}", ended.out);
     let ended = xtask(&["st", "--as-rank", "--smallest-rings"]);
-    assert!(ended.code == 2 && ended.err.contains("--as-rank goes with neither"), "{}", ended.err);
+    assert!(
+        ended.code == 2 && ended.err.contains("--as-rank does not go with --smallest-rings"),
+        "{}",
+        ended.err
+    );
 }

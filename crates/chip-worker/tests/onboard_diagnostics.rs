@@ -81,8 +81,7 @@ fn swimlanes_come_from_the_device_and_go_with_the_run() {
                 continue;
             }
             let swimlane = read(scratch.path()).swimlane.unwrap();
-            // Phases are not recorded.
-            check_chain(&swimlane, 7, u32::try_from(level).unwrap().min(2), &what);
+            check_chain(&swimlane, 7, u32::try_from(level).unwrap(), &what);
             let has_fanout = backend.platform == Platform::A5 && level >= 2;
             assert!(swimlane.tasks.iter().all(|task| task.fanout.is_some() == has_fanout), "{what}");
         }

@@ -1,10 +1,7 @@
 //! Workers as ranks of a job: in threads, in processes that are killed, and with kernels that wait for other ranks.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a panic is the report of a test")]
-#![allow(clippy::print_stdout, reason = "ranks tell their test what they do")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,26 +9,9 @@ use chip_worker::{
     Args, CallConfig, CallableHandle, CallableSource, ChipWorker, CommContext, Communicator, CoreType,
     DevPtr, DeviceError, NativeGraph, NativeKernel, Platform, RunnerError, WorkerError,
 };
+use rendezvous::testing::{Place, RankProcess, role, say, stop};
 
 const BYTES: usize = 4096;
-
-/// A place to meet at that only one test uses.
-struct Place {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { path: folder.path().join("rootinfo"), _folder: folder }
-    }
-
-    /// What exists for this place in shared memory.
-    fn names(&self) -> Vec<String> {
-        rendezvous::names(&self.path).unwrap()
-    }
-}
 
 fn worker(rank: u32) -> ChipWorker {
     let builder = ChipWorker::builder().platform(Platform::A2a3Sim).device(rank);
@@ -42,7 +22,7 @@ fn worker(rank: u32) -> ChipWorker {
 fn threads(place: &Place, ranks: u32, body: impl Fn(&ChipWorker, &Communicator) + Sync) {
     std::thread::scope(|scope| {
         for rank in 0..ranks {
-            let (body, path) = (&body, &place.path);
+            let (body, path) = (&body, place.path());
             scope.spawn(move || {
                 let worker = worker(rank);
                 let comm = worker.join(rank, ranks, path).unwrap();
@@ -53,7 +33,7 @@ fn threads(place: &Place, ranks: u32, body: impl Fn(&ChipWorker, &Communicator) 
             });
         }
     });
-    assert_eq!(place.names(), Vec::<String>::new());
+    place.assert_empty();
 }
 
 /// The word at an address, as kernels see it.
@@ -127,8 +107,8 @@ fn windows_are_memory_for_copies_and_for_kernels() {
 fn what_a_communicator_refuses() {
     let place = Place::new();
     let outsider = worker(0);
-    assert!(outsider.join(2, 2, &place.path).is_err());
-    let error = outsider.join(0, 65, &place.path).unwrap_err();
+    assert!(outsider.join(2, 2, place.path()).is_err());
+    let error = outsider.join(0, 65, place.path()).unwrap_err();
     assert!(error.to_string().contains("a job has 1 to 64 ranks"), "{error}");
 
     threads(&place, 2, |worker, comm| {
@@ -155,7 +135,7 @@ fn a_worker_that_closes_leaves_its_job() {
     let place = Place::new();
     std::thread::scope(|scope| {
         for rank in 0..2 {
-            let path = &place.path;
+            let path = place.path();
             scope.spawn(move || {
                 let worker = worker(rank);
                 let comm = worker.join(rank, 2, path).unwrap();
@@ -172,7 +152,7 @@ fn a_worker_that_closes_leaves_its_job() {
             });
         }
     });
-    assert_eq!(place.names(), Vec::<String>::new());
+    place.assert_empty();
 }
 
 /// Where a rank stops and says so, until it is killed. In `kernel` it is inside of one that waits for a word.
@@ -182,54 +162,49 @@ const PHASES: [&str; 8] =
 /// Not a test of its own: what a process that was started as a rank does.
 #[test]
 fn rank_process() {
-    let Ok(text) = std::env::var("RANKS_TEST") else { return };
-    let words: Vec<&str> = text.split(' ').collect();
-    let [path, stop_at] = words[..] else { panic!("{text}") };
+    let Some(role) = role() else { return };
+    let words: Vec<&str> = role.split(' ').collect();
+    let [path, job, stop_at] = words[..] else { panic!("{role}") };
     let launch = chip_worker::Launch::from_environment().unwrap().unwrap();
     let worker = worker(launch.rank);
-    match live(&worker, Path::new(path), stop_at) {
-        Ok(sum) => println!("\n:done {sum}"),
+    match live(&worker, Path::new(path), job.parse().unwrap(), stop_at) {
+        Ok(sum) => say(&format!("done {sum}")),
         Err(WorkerError::Runner(RunnerError::Device(error @ DeviceError::RanksLost { .. }))) => {
-            println!("\n:lost {error}");
+            say(&format!("lost {error}"));
         }
-        Err(error) => println!("\n:error {error}"),
+        Err(error) => say(&format!("error {error}")),
     }
     // Also after a run that was given up, and with kernels of it that still look at windows.
     let left = worker.close().unwrap();
-    println!("\n:closed {} {}", left.communicators, left.windows);
+    say(&format!("closed {} {}", left.communicators, left.windows));
 }
 
-fn live(worker: &ChipWorker, path: &Path, stop_at: &str) -> Result<u64, WorkerError> {
-    let stop = |phase: &str| {
+fn live(worker: &ChipWorker, path: &Path, job: u64, stop_at: &str) -> Result<u64, WorkerError> {
+    let reach = |phase: &str| {
         if phase == stop_at {
-            println!("\n:at {phase}");
-            std::io::stdout().flush().unwrap();
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).unwrap();
+            stop(phase);
         }
     };
-    stop("worker");
+    reach("worker");
     let comm = worker.join_from_environment(path)?;
     let (own, ranks) = (comm.rank(), comm.ranks());
-    stop("joined");
+    reach("joined");
     let context = comm.alloc_windows(BYTES)?;
-    stop("windows");
-    let job = std::env::var("RANKS_TEST_JOB").map_or(0, |job| job.parse().unwrap());
+    reach("windows");
     let mine = beyond(comm.local_window()?);
     worker.copy_to(mine, &u64::to_ne_bytes(100 * job + u64::from(own)))?;
     comm.barrier()?;
-    stop("barrier");
+    reach("barrier");
     let members: Vec<u32> = (0..ranks).rev().collect();
     comm.alloc_domain(3, &members, ranks - 1 - own, 64)?;
-    stop("domain");
+    reach("domain");
     let handle = meeting(worker);
     if stop_at == "kernel" {
-        println!("\n:at kernel");
-        std::io::stdout().flush().unwrap();
+        say("at kernel");
         meet(worker, &handle, context.addr(), u64::MAX)?;
     }
     meet(worker, &handle, context.addr(), u64::from(ranks))?;
-    stop("after_kernel");
+    reach("after_kernel");
     let mut sum = 0;
     for rank in 0..ranks {
         let mut word = [0; 8];
@@ -239,72 +214,34 @@ fn live(worker: &ChipWorker, path: &Path, stop_at: &str) -> Result<u64, WorkerEr
     // Nobody leaves before all have been here.
     comm.barrier()?;
     comm.close()?;
-    stop("closed");
+    reach("closed");
     Ok(sum)
 }
 
-struct Rank {
-    process: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Rank {
-    fn start(place: &Place, rank: u32, ranks: u32, job: u64, stop_at: &str) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "rank_process", "--nocapture"])
-            .env("RANKS_TEST", format!("{} {stop_at}", place.path.display()))
-            .env("RANKS_TEST_JOB", job.to_string())
+fn start(place: &Place, rank: u32, ranks: u32, job: u64, stop_at: &str) -> RankProcess {
+    let path = place.path().display();
+    RankProcess::start(&format!("{path} {job} {stop_at}"), |command| {
+        command
             .env("SIMPLER_COMM_RANK", rank.to_string())
             .env("SIMPLER_COMM_SIZE", ranks.to_string())
-            .env("SIMPLER_COMM_JOB", format!("{} {job}", place.path.display()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        Self { process, output }
-    }
+            .env("SIMPLER_COMM_JOB", format!("{path} {job}"));
+    })
+}
 
-    /// The next thing it says. It says something within the limits of its calls, and ends then.
-    fn says(&mut self) -> String {
-        let mut line = String::new();
-        while self.output.read_line(&mut line).unwrap() > 0 {
-            if let Some(text) = line.trim().strip_prefix(':') {
-                return text.to_owned();
-            }
-            line.clear();
-        }
-        "nothing".to_owned()
-    }
-
-    /// Lets it go on from where it stopped.
-    fn go_on(&mut self) {
-        self.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// It has closed its worker, whatever happened, and ends.
-    fn ends_well(mut self) {
-        while !self.says().starts_with("closed 0 0") {}
-        drop(self.process.stdin.take());
-        assert!(self.process.wait().unwrap().success());
-    }
+/// It has closed its worker, whatever happened, and ends.
+fn ends_well(mut rank: RankProcess) {
+    assert_eq!(rank.says(), "closed 0 0");
+    assert!(rank.ends().success());
 }
 
 #[test]
 fn whoever_is_killed_in_whatever_phase_the_others_are_told() {
     for phase in PHASES {
         let place = Place::new();
-        let mut doomed = Rank::start(&place, 1, 3, 0, phase);
+        let mut doomed = start(&place, 1, 3, 0, phase);
         // Joining waits for nobody. One that comes after the end of another would begin a job of its own.
         let is_joining = phase == "joined";
-        let mut others =
-            [0, 2].map(|rank| Rank::start(&place, rank, 3, 0, if is_joining { phase } else { "-" }));
+        let mut others = [0, 2].map(|rank| start(&place, rank, 3, 0, if is_joining { phase } else { "-" }));
         assert_eq!(doomed.says(), format!("at {phase}"));
         if is_joining {
             for other in &mut others {
@@ -318,13 +255,13 @@ fn whoever_is_killed_in_whatever_phase_the_others_are_told() {
         doomed.kill();
         let killed = Instant::now();
         if is_joining {
-            others.iter_mut().for_each(Rank::go_on);
+            others.iter_mut().for_each(RankProcess::go_on);
         }
         if phase == "worker" {
             // It has never come; nobody can know. Another one takes its place.
-            let mut late = Rank::start(&place, 1, 3, 0, "-");
+            let mut late = start(&place, 1, 3, 0, "-");
             assert_eq!(late.says(), "done 3");
-            late.ends_well();
+            ends_well(late);
         }
         for mut other in others {
             let said = other.says();
@@ -337,18 +274,18 @@ fn whoever_is_killed_in_whatever_phase_the_others_are_told() {
                     "{phase}: {said}"
                 ),
             }
-            other.ends_well();
+            ends_well(other);
         }
         assert!(killed.elapsed() < Duration::from_secs(30), "{phase}: long before their limits");
-        assert_eq!(place.names(), Vec::<String>::new(), "{phase}");
+        place.assert_empty();
     }
 }
 
 #[test]
 fn a_kernel_that_waits_for_a_dead_rank_fails_its_run() {
     let place = Place::new();
-    let mut doomed = Rank::start(&place, 1, 2, 0, "domain");
-    let mut waiting = Rank::start(&place, 0, 2, 0, "kernel");
+    let mut doomed = start(&place, 1, 2, 0, "domain");
+    let mut waiting = start(&place, 0, 2, 0, "kernel");
     assert_eq!(doomed.says(), "at domain");
     assert_eq!(waiting.says(), "at kernel");
     std::thread::sleep(Duration::from_millis(200));
@@ -356,8 +293,8 @@ fn a_kernel_that_waits_for_a_dead_rank_fails_its_run() {
     let said = waiting.says();
     assert!(said.starts_with("lost rank 1 of the job ended unexpectedly"), "{said}");
     assert!(said.contains("close workers with kernels that still run"), "{said}");
-    waiting.ends_well();
-    assert_eq!(place.names(), Vec::<String>::new());
+    ends_well(waiting);
+    place.assert_empty();
 }
 
 #[test]
@@ -366,14 +303,14 @@ fn jobs_of_processes_at_one_path_stay_apart() {
     let mut started = Vec::new();
     for rank in 0..2 {
         for job in 1..=3 {
-            started.push((job, Rank::start(&place, rank, 2, job, "-")));
+            started.push((job, start(&place, rank, 2, job, "-")));
         }
     }
     for (job, mut rank) in started {
         assert_eq!(rank.says(), format!("done {}", 200 * job + 1));
-        rank.ends_well();
+        ends_well(rank);
     }
-    assert_eq!(place.names(), Vec::<String>::new());
+    place.assert_empty();
 }
 
 #[test]

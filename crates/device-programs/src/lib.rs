@@ -41,7 +41,7 @@ mod tests;
 mod word;
 
 #[cfg(feature = "build")]
-pub use building::{BuildError, Programs, build, build_with_profile};
+pub use building::{Programs, build, build_with_profile};
 
 /// `libsimpler_aicpu_dispatcher.so` for this machine.
 #[must_use]

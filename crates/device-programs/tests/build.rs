@@ -1,8 +1,8 @@
 //! What is built.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is the report of a test")]
 
-use device_programs::BuildError;
 use object_loader::SharedObject;
+use workshop::WorkshopError;
 
 /// What hosts look up in an AICPU program (`spec/device-abi.md`, sections 1.4 and 7.2).
 const OF_AICPU: [&str; 15] = [
@@ -52,7 +52,10 @@ fn each_program_exports_its_own_entries_only() {
 fn there_are_no_programs_for_other_chips_or_runtimes() {
     for (arch, runtime) in [("a9", "host_build_graph"), ("a5", "no_such_runtime")] {
         let error = device_programs::build(arch, runtime).unwrap_err();
-        assert!(matches!(&error, BuildError::Cargo { features, .. } if features.contains(arch)), "{error}");
+        assert!(
+            matches!(&error, WorkshopError::Cargo { features, .. } if features.contains(arch)),
+            "{error}"
+        );
         assert!(error.to_string().contains(if arch == "a9" { "a9" } else { runtime }), "{error}");
     }
 }

@@ -1,42 +1,19 @@
 //! Chips as ranks of a job, over the stand-in for CANN: in threads of this process, and in processes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is the report of a test")]
-#![allow(clippy::print_stdout, reason = "ranks tell their test what they do")]
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::{Bench, SHORT};
 use device_runner::{CommRank, CommWindows, DevPtr, Device as _, DeviceError, GlobalMemory as _};
 use onboard::OnboardDevice;
+use rendezvous::testing::{Place, RankProcess, role, say, stop};
 use soft_cann::{Chip, Rule};
 
 const BYTES: u64 = 4096;
-
-/// A place to meet at that only one test uses.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("rootinfo")
-    }
-
-    /// Neither files nor names are there.
-    fn assert_empty(&self) {
-        assert_eq!(std::fs::read_dir(self.folder.path()).unwrap().count(), 0);
-        assert_eq!(rendezvous::names(&self.path()).unwrap(), Vec::<String>::new());
-    }
-}
 
 fn number_at(device: &OnboardDevice, address: DevPtr) -> u64 {
     let mut bytes = [0; 8];
@@ -95,7 +72,7 @@ fn threads(place: &Place, benches: &[Bench]) -> Vec<Result<(), DeviceError>> {
     std::thread::scope(|scope| {
         let started: Vec<_> = (0..ranks)
             .zip(benches)
-            .map(|(rank, bench)| scope.spawn(move || live(bench, rank, ranks, &place.path())))
+            .map(|(rank, bench)| scope.spawn(move || live(bench, rank, ranks, place.path())))
             .collect();
         started.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
@@ -136,7 +113,7 @@ fn windows_of_threads_are_reached_and_nothing_is_left() {
 fn a_window_without_a_size_has_that_of_the_contract() {
     let (place, benches) = (Place::new(), benches(1));
     let device = benches[0].open().unwrap();
-    let link = device.join(0, 1, &place.path()).unwrap();
+    let link = device.join(0, 1, place.path()).unwrap();
     let windows = link.windows(None, &[0], 0).unwrap();
     assert_eq!(windows.bytes(), 200 << 20);
     drop((windows, link));
@@ -148,7 +125,7 @@ fn a_window_without_a_size_has_that_of_the_contract() {
 fn the_other_chip_says_that_it_cannot() {
     let (place, bench) = (Place::new(), Bench::new(Chip::A5));
     let device = bench.open().unwrap();
-    let error = device.join(0, 2, &place.path()).unwrap_err();
+    let error = device.join(0, 2, place.path()).unwrap_err();
     assert!(matches!(error, DeviceError::Unsupported { device: "a5", .. }), "{error}");
     device.reset().unwrap();
     bench.assert_clean();
@@ -221,7 +198,7 @@ fn devices_that_never_reach_each_other_are_named() {
 fn a_barrier_that_fails_on_the_device_is_the_last_one() {
     let (place, benches) = (Place::new(), benches(1));
     let device = benches[0].open().unwrap();
-    let link = device.join(0, 1, &place.path()).unwrap();
+    let link = device.join(0, 1, place.path()).unwrap();
     benches[0].lease.inject(Rule::fail("HcclBarrier").nth(1));
     assert!(text(&link.barrier().unwrap_err()).contains("HcclBarrier"));
     let error = text(&link.barrier().unwrap_err());
@@ -236,7 +213,7 @@ fn ranks_that_do_not_come_are_named() {
     let (place, mut benches) = (Place::new(), benches(1));
     benches[0].options.comm_limit = Some(Duration::from_millis(50));
     let device = benches[0].open().unwrap();
-    let error = text(&device.join(1, 3, &place.path()).unwrap_err());
+    let error = text(&device.join(1, 3, place.path()).unwrap_err());
     assert!(error.contains("ranks 0, 2 did not come within 50"), "{error}");
     device.reset().unwrap();
     place.assert_empty();
@@ -246,78 +223,56 @@ fn ranks_that_do_not_come_are_named() {
 /// Not a test of its own: what a process that was started as a rank does.
 #[test]
 fn rank_process() {
-    let Ok(text) = std::env::var("ONBOARD_RANKS_TEST") else { return };
-    let words: Vec<&str> = text.split(' ').collect();
-    let [path, rank, ranks, dies] = words[..] else { panic!("{text}") };
+    let Some(role) = role() else { return };
+    let words: Vec<&str> = role.split(' ').collect();
+    let [path, rank, ranks, stops] = words[..] else { panic!("{role}") };
     let (rank, ranks) = (rank.parse().unwrap(), ranks.parse().unwrap());
     let bench = benches(1).remove(0);
-    if dies == "dies" {
+    if stops == "stops" {
         let device = bench.open().unwrap();
         let link = device.join(rank, ranks, Path::new(path)).unwrap();
         link.barrier().unwrap();
         let everyone: Vec<u32> = (0..ranks).collect();
         let _windows = link.windows(None, &everyone, BYTES).unwrap();
-        println!("\n:dies");
-        // Until it is killed.
-        let _ = std::io::stdin().read_line(&mut String::new());
+        stop("windows");
     }
     match live(&bench, rank, ranks, Path::new(path)) {
-        Ok(()) => println!("\n:done"),
-        Err(error) => println!("\n:error {error}"),
+        Ok(()) => say("done"),
+        Err(error) => say(&format!("error {error}")),
     }
     bench.assert_clean();
-    println!("\n:clean");
+    say("clean");
 }
 
-/// Runs ranks as processes; what each of them printed.
-fn processes(place: &Place, ranks: u32, dies: Option<u32>) -> Vec<String> {
-    let start = |rank| {
-        let how = if dies == Some(rank) { "dies" } else { "-" };
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "rank_process", "--nocapture"])
-            .env("ONBOARD_RANKS_TEST", format!("{} {rank} {ranks} {how}", place.path().display()))
-            .env("SIMPLER_COMM_JOB", place.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    let mut started: Vec<_> = (0..ranks).map(start).collect();
-    if let Some(doomed) = dies.map(|rank| &mut started[rank as usize]) {
-        let mut output = BufReader::new(doomed.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains(":dies") && output.read_line(&mut line).unwrap() > 0 {}
-        doomed.kill().unwrap();
-        doomed.stdout = Some(output.into_inner());
-    }
-    let ended = started.into_iter().map(|mut process| {
-        let mut text = String::new();
-        process.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        process.wait().unwrap();
-        text
-    });
-    ended.collect()
+fn start(place: &Place, rank: u32, ranks: u32, how: &str) -> RankProcess {
+    let path = place.path().display();
+    RankProcess::start(&format!("{path} {rank} {ranks} {how}"), |command| {
+        command.env("SIMPLER_COMM_JOB", place.path());
+    })
 }
 
 #[test]
 fn windows_of_processes_are_reached() {
     let place = Place::new();
-    for text in processes(&place, 3, None) {
-        assert!(text.contains(":done") && text.contains(":clean"), "{text}");
+    let ranks: Vec<_> = (0..3).map(|rank| start(&place, rank, 3, "-")).collect();
+    for mut rank in ranks {
+        assert_eq!((rank.says().as_str(), rank.says().as_str()), ("done", "clean"));
     }
     place.assert_empty();
 }
 
 #[test]
 fn a_process_that_ends_is_noticed() {
-    let (place, start) = (Place::new(), Instant::now());
-    for (rank, text) in processes(&place, 3, Some(1)).into_iter().enumerate() {
-        match rank {
-            1 => assert!(!text.contains(":done"), "{text}"),
-            _ => assert!(text.contains("rank 1 ended unexpectedly") && text.contains(":clean"), "{text}"),
-        }
+    let (place, begun) = (Place::new(), Instant::now());
+    let mut doomed = start(&place, 1, 3, "stops");
+    let others = [0, 2].map(|rank| start(&place, rank, 3, "-"));
+    assert_eq!(doomed.says(), "at windows");
+    doomed.kill();
+    for mut other in others {
+        let said = other.says();
+        assert!(said.starts_with("error") && said.contains("rank 1 ended unexpectedly"), "{said}");
+        assert_eq!(other.says(), "clean");
     }
-    assert!(start.elapsed() < Duration::from_secs(50), "long before their limit");
+    assert!(begun.elapsed() < Duration::from_secs(50), "long before their limit");
     place.assert_empty();
 }

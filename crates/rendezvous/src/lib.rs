@@ -22,6 +22,8 @@ mod room;
 mod seat;
 mod segment;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watcher;
 
 pub use error::{RankSet, RendezvousError};

@@ -70,6 +70,8 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(100);
 /// Comes as `rank` of a job of `ranks`, to the place that `path` names; nothing need be there. Waits for nobody.
 ///
 /// A rank of which there is one already, in a job that still gathers, begins another job at the same place.
+/// So does one that comes when others of its job have ended meanwhile: it cannot be told from the first rank of a job that
+/// follows under the same name, and learns from the limit that nobody else comes.
 ///
 /// # Errors
 /// [`RendezvousError`]; nothing is left behind.

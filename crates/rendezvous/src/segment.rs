@@ -203,12 +203,19 @@ fn byte_lock(rank: u32) -> libc::flock {
     lock
 }
 
-/// A part of a segment in this process's memory.
+/// A part of a segment in this process's memory, between fences that nobody may touch.
+///
+/// Code that leaves a window is stopped there, and does not get into the header or into other windows. Besides, valgrind
+/// does not survive mappings of one file that lie side by side as in the file.
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
     is_cut_off: bool,
 }
+
+/// Bytes before and after a mapping.
+#[allow(clippy::cast_possible_truncation, reason = "64 KiB")]
+const FENCE: usize = GRAIN as usize;
 
 // SAFETY: the memory is shared between processes anyway; it is reached through atomics, or by address.
 unsafe impl Send for Mapping {}
@@ -218,14 +225,17 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     fn new(file: &OwnedFd, offset: u64, bytes: u64) -> io::Result<Self> {
         let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let all = bytes.checked_add(2 * FENCE).ok_or(io::ErrorKind::OutOfMemory)?;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
-        let base = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, file, offset)
-        }?;
-        NonNull::new(base.cast())
-            .map(|base| Self { base, bytes, is_cut_off: false })
-            .ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+        let fence =
+            unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), all, ProtFlags::empty(), flags) }?;
+        let base = NonNull::new(fence.cast::<u8>().wrapping_add(FENCE)).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = Self { base, bytes, is_cut_off: false };
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: the range is within the fences that were just set up, and that nothing refers to yet.
+        unsafe { rustix::mm::mmap(base.as_ptr().cast(), bytes, protection, flags, file, offset) }?;
+        Ok(mapping)
     }
 
     pub(crate) fn address(&self) -> u64 {
@@ -275,8 +285,9 @@ impl Drop for Mapping {
         if self.is_cut_off {
             return;
         }
+        let fence = self.base.as_ptr().wrapping_sub(FENCE);
         // SAFETY: the range was mapped by new, and nothing refers to it any more.
-        if let Err(error) = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.bytes) } {
+        if let Err(error) = unsafe { rustix::mm::munmap(fence.cast(), self.bytes + 2 * FENCE) } {
             log::error!("shared memory cannot be unmapped: {error}");
         }
     }

@@ -48,7 +48,9 @@ pub(crate) enum Asked {
 pub(crate) const WORKER: &str = "--run-as-worker-of-a-scene-runner";
 
 /// A case may be slow on a busy machine; one that takes longer than this is stuck.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Where `build-all` puts device programs.
+pub(crate) const DEFAULT_PROGRAMS: &str = "build/lib";
 const MAX_DEVICES: u32 = 1024;
 /// Longer ones do not fit every clock.
 const MAX_SECONDS: f64 = 1e9;
@@ -127,7 +129,7 @@ impl Options {
         Self {
             wanted: Wanted::default(),
             way: Way::Linked,
-            programs: "build/lib".into(),
+            programs: DEFAULT_PROGRAMS.into(),
             stand_in: false,
             devices: cpus(),
             seed: 0,
@@ -198,6 +200,9 @@ impl Options {
     }
 
     fn complete(&mut self) -> Result<(), String> {
+        if let Some(option) = self.not_as_rank().filter(|_| self.as_rank) {
+            return Err(format!("--as-rank does not go with {option}: it is one process of several"));
+        }
         let wanted = &mut self.wanted;
         if wanted.platforms.is_empty() {
             wanted.platforms = Platform::ALL.to_vec();
@@ -205,9 +210,6 @@ impl Options {
         }
         if wanted.runtimes.is_empty() {
             wanted.runtimes = RuntimeKind::ALL.to_vec();
-        }
-        if self.as_rank && self.way != Way::Linked {
-            return Err("--as-rank goes with neither --smallest-rings nor --tree".to_owned());
         }
         if self.way == Way::SmallestRings {
             wanted.runtimes.retain(|&runtime| runtime == RuntimeKind::TensormapAndRingbuffer);
@@ -225,6 +227,23 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    /// What was asked for that a process which is a single rank cannot do, or not without the other ranks.
+    fn not_as_rank(&self) -> Option<&'static str> {
+        let asked = [
+            ("--smallest-rings", self.way == Way::SmallestRings),
+            ("--tree", matches!(self.way, Way::Tree(_))),
+            ("--stand-in", self.stand_in),
+            ("--diagnostics", self.diagnostics.is_some()),
+            ("--total-timeout", self.total_timeout.is_some()),
+            ("--retries", self.retries > 0),
+            ("--retry-pto-isa", self.retry_pto_isa.is_some()),
+            ("--fail-fast", self.fail_fast),
+            ("--json", self.json.is_some()),
+            ("--junit", self.junit.is_some()),
+        ];
+        asked.into_iter().find(|(_, is_asked)| *is_asked).map(|(option, _)| option)
     }
 
     fn set_way(&mut self, way: Way) -> Result<(), String> {
@@ -362,6 +381,8 @@ mod tests {
             (&["--retry-pto-isa", "/"], "--retry-pto-isa: / is not a PTO-ISA checkout"),
             (&["--smallest-rings", "--tree", "x"], "--smallest-rings and --tree do not go together"),
             (&["--smallest-rings", "--runtime", "host_build_graph"], "--smallest-rings is for"),
+            (&["--as-rank", "--tree", "x"], "--as-rank does not go with --tree"),
+            (&["--retries=1", "--as-rank"], "--as-rank does not go with --retries"),
             (&["--other"], "invalid option '--other'"),
             (&["-x"], "invalid option '-x'"),
             (&["--list=x"], "unexpected argument for option '--list'"),

@@ -27,7 +27,7 @@ pub(crate) fn run(items: &[Item], options: &Options) -> Result<u8, Error> {
     }
     let scenes = scenes_of(cases.iter().map(|(item, _)| *item));
     let objects = Sources::of(scenes.iter().copied()).compile(&KernelCompiler::new()?);
-    let setup = Setup::default().seed(options.seed).watchdog(options.watchdog());
+    let setup = Setup::default().seed(options.seed).watchdog(options.watchdog()).programs(&options.programs);
     let mut failed = 0;
     for (item, case) in &cases {
         let built = objects.build(item.scene, item.platform)?;

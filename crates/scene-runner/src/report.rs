@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::lines::indented;
-use crate::options::Options;
+use crate::options::{DEFAULT_PROGRAMS, DEFAULT_TIMEOUT, Options};
 use crate::record::{Attempt, Verdict};
 use crate::session::{Session, Stopped};
 use crate::wire::Way;
@@ -160,11 +159,11 @@ impl Report {
         if self.counts.failed > 0 {
             text.push_str("\nfailed:\n");
         }
-        let mut unbuilt: Vec<&str> = Vec::new();
+        let mut unbuilt: Vec<&Entry> = Vec::new();
         for entry in self.of(is_failure) {
             if entry.verdict == Verdict::NotBuilt {
-                if !unbuilt.contains(&entry.scene) {
-                    unbuilt.push(entry.scene);
+                if !unbuilt.iter().any(|first| first.scene == entry.scene) {
+                    unbuilt.push(entry);
                 }
                 continue;
             }
@@ -176,12 +175,12 @@ impl Report {
             }
             let _ = writeln!(text, "    {}", entry.reproduce);
         }
-        for scene in unbuilt {
-            let entries = self.of(|verdict| verdict == Verdict::NotBuilt);
+        for first in unbuilt {
+            let (scene, entries) = (first.scene, self.of(|verdict| verdict == Verdict::NotBuilt));
             let count = entries.filter(|entry| entry.scene == scene).count();
             let plural = if count == 1 { "" } else { "s" };
             let _ = writeln!(text, "  FAIL: {scene} does not compile ({count} case{plural})");
-            let _ = writeln!(text, "    {} --exact {}", self.command, quoted(scene));
+            let _ = writeln!(text, "    {}", first.reproduce);
         }
     }
 
@@ -245,15 +244,19 @@ impl Attempt {
 /// The start of a command that runs one item under the same conditions.
 fn again(command: &str, options: &Options) -> String {
     let mut words = command.to_owned();
+    let in_folder = |option: &str, folder: &Path| format!(" {option} {}", quoted(&folder.to_string_lossy()));
     match &options.way {
         Way::Linked => {}
         Way::SmallestRings => words.push_str(" --smallest-rings"),
-        Way::Tree(tree) => {
-            let _ = write!(words, " --tree {}", quoted(&tree.to_string_lossy()));
-        }
+        Way::Tree(tree) => words.push_str(&in_folder("--tree", tree)),
     }
     if options.stand_in {
         words.push_str(" --stand-in");
+    } else if options.programs != Path::new(DEFAULT_PROGRAMS) {
+        words.push_str(&in_folder("--programs", &options.programs));
+    }
+    if let Some(folder) = &options.diagnostics {
+        words.push_str(&in_folder("--diagnostics", folder));
     }
     if options.seed != 0 {
         let _ = write!(words, " --seed {}", options.seed);
@@ -261,7 +264,7 @@ fn again(command: &str, options: &Options) -> String {
     if options.wanted.repeat > 1 {
         let _ = write!(words, " --repeat {}", options.wanted.repeat);
     }
-    if options.timeout < Duration::from_secs(120) {
+    if options.timeout != DEFAULT_TIMEOUT {
         let _ = write!(words, " --timeout {}", options.timeout.as_secs_f64());
     }
     words.push_str(" --exact ");
@@ -280,7 +283,30 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::options::Asked;
+
+    #[test]
+    fn a_case_is_run_again_under_the_same_conditions() {
+        let again_after = |args: &[&str]| {
+            let Ok(Asked::Run(options)) = Options::parse(args.iter().map(OsString::from)) else {
+                panic!("{args:?}");
+            };
+            again("x st", &options)
+        };
+        assert_eq!(again_after(&["--devices=3", "--retries", "2", "name"]), "x st --exact ");
+        for conditions in [
+            "--smallest-rings --seed 3",
+            "--tree 'a;b' --repeat 2",
+            "--programs elsewhere --timeout 600",
+            "--stand-in --diagnostics out --timeout 0.5",
+        ] {
+            let given: Vec<&str> = conditions.split(' ').map(|word| word.trim_matches('\'')).collect();
+            assert_eq!(again_after(&given), format!("x st {conditions} --exact "));
+        }
+    }
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {

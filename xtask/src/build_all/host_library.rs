@@ -1,16 +1,14 @@
 //! `libhost_runtime.so`: building it, and a look at its symbols.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use host_library::Functions;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSymbol as _};
+use workshop::Product;
 
-use super::{Combination, project};
+use super::Combination;
 
 pub const FILE_NAME: &str = "libhost_runtime.so";
 
@@ -18,42 +16,11 @@ pub const FILE_NAME: &str = "libhost_runtime.so";
 pub const PROFILE: &str = "dist";
 
 /// Builds the library of a combination.
-///
-/// Each combination has a target directory of its own. In a shared one they would take turns: cargo gives the
-/// file of a `cdylib` no hash, so each would overwrite the one before, and cargo would have to be outwitted to
-/// notice. The price is that dependencies are compiled once per combination, half a minute each, at the first
-/// build; later ones compile what changed, as ever.
-pub fn build(combination: Combination, workshop: &Path, quiet: bool) -> Result<Vec<u8>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(&cargo);
-    command
-        .current_dir(project())
-        .args(["build", "--package", "host-runtime", "--profile", PROFILE, "--locked"])
-        .args(["--no-default-features", "--features", &combination.features()])
-        .arg("--target-dir")
-        .arg(workshop.join(combination.to_string()))
-        // Tells where the file is; errors and warnings still go to our standard error, as text.
-        .args(["--message-format", "json-render-diagnostics"])
-        .args(quiet.then_some("--quiet"))
-        .stderr(Stdio::inherit());
-    let done = command.output().with_context(|| format!("{} does not start", cargo.display()))?;
-    if !done.status.success() {
-        bail!("cargo failed to build {FILE_NAME} for {combination} ({}); see above", done.status);
-    }
-    let path = built_file(&done.stdout)
-        .with_context(|| format!("cargo built host-runtime for {combination}, but names no {FILE_NAME}"))?;
-    std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Finds the library in cargo's messages, of which each is a line of JSON.
-fn built_file(messages: &[u8]) -> Option<PathBuf> {
-    let messages = messages.split(|&byte| byte == b'\n').filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_slice(line).ok()?;
-        (message["reason"] == "compiler-artifact").then_some(message)
-    });
-    let files = messages.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
-    paths.find(|path| path.file_name().is_some_and(|name| name == FILE_NAME))
+pub fn build(combination: Combination, is_shown: bool) -> Result<Vec<u8>> {
+    let features = combination.features();
+    let (package, file, profile) = ("host-runtime", FILE_NAME, PROFILE);
+    let product = Product { package, file, features: &features, profile, is_shown };
+    workshop::build(&product).with_context(|| format!("there is no {FILE_NAME} for {combination}"))
 }
 
 /// What the other libraries of a process export, and those of CANN. Clients happen to load the former first, but a
@@ -171,16 +138,5 @@ mod tests {
         let scope = Scope::of([]).unwrap();
         assert!(scope.check(b"").is_err() && scope.check(b"!<arch>\n").is_err());
         assert!(Scope::of([b"text".as_slice()]).is_err());
-    }
-
-    #[test]
-    fn the_file_is_found_among_cargos_messages() {
-        let messages = br#"{"reason":"compiler-artifact","filenames":["/t/dist/libother.rlib"]}
-not json
-{"reason":"build-finished","filenames":["/t/wrong/libhost_runtime.so"]}
-{"reason":"compiler-artifact","filenames":["/t/dist/libhost_runtime.rlib","/t/dist/libhost_runtime.so"]}
-"#;
-        assert_eq!(built_file(messages), Some("/t/dist/libhost_runtime.so".into()));
-        assert_eq!(built_file(b""), None);
     }
 }

@@ -43,6 +43,11 @@ pub(crate) fn kernel(core_type: CoreType, body: &str) -> CoreCallable {
     CoreCallable::encode(&[ArgDirection::Scalar], &bytes).unwrap()
 }
 
+/// The same kernel, whose tensors are told.
+pub(crate) fn with_signature(kernel: &CoreCallable, signature: &[ArgDirection]) -> CoreCallable {
+    CoreCallable::encode(signature, kernel.view().binary()).unwrap()
+}
+
 pub(crate) fn orchestration(body: &str) -> Vec<u8> {
     let text = format!(
         "#include <stdexcept>\n#include \"orchestration_api.h\"\n\

@@ -2,10 +2,12 @@
 
 use std::sync::OnceLock;
 
-use chip_worker::{Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreType, RunOutcome};
-use chip_worker::{RuntimeKind, WorkerError};
+use chip_worker::{
+    ArgDirection, Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreType, RunOutcome,
+    RuntimeKind, WorkerError,
+};
 
-use crate::common::{callable, config, kernel, trb_library};
+use crate::common::{callable, config, kernel, trb_library, with_signature};
 
 /// What the orchestration of [`steps`] is asked to do.
 #[derive(Clone, Copy)]
@@ -93,7 +95,7 @@ const HBG_GRAPH: &str = r#"
 
 fn trb(edition: u32) -> ChipCallable {
     let body = format!("static volatile int edition = {edition}; (void)edition;\n{TRB_STEP}");
-    let step = |core_type| kernel(core_type, &body);
+    let step = |core_type| with_signature(&kernel(core_type, &body), &[ArgDirection::In, ArgDirection::Out]);
     let library = trb_library(TRB_GRAPH);
     ChipCallable::builder("build")
         .binary(&library)

@@ -86,13 +86,10 @@ fn borders_of_scopes_are_told_with_what_there_is_room_for() {
     }
 }
 
-fn submit(
-    task: u32,
-    explicit: &[TaskToken],
-) -> (TaskToken, Vec<(TensorArgType, Option<Tensor>)>, &[TaskToken]) {
+/// A tensor that there is, and one that is made.
+fn two_tensors() -> [(TensorArgType, Option<Tensor>); 2] {
     let tensor = Tensor::contiguous(0x1000, 64, &[16], DataType::Float32).unwrap();
-    let tensors = vec![(TensorArgType::Inout, Some(tensor)), (TensorArgType::Output, None)];
-    (TaskToken::new(1, task), tensors, explicit)
+    [(TensorArgType::Inout, Some(tensor)), (TensorArgType::Output, None)]
 }
 
 #[test]
@@ -104,8 +101,9 @@ fn records_of_a_submit_with_many_dependencies_are_in_one_buffer() {
     let sinks = open(&chip::A2A3, RecordPlaces { submits: block.address(), ..RecordPlaces::default() });
     let submits = RunSinks::submits(&*sinks).unwrap();
     let deps: Vec<TaskToken> = (0..64 + 326 + 1).map(|id| TaskToken::new(0, id)).collect();
+    let tensors = two_tensors();
     let tell = |task, manual, explicit| {
-        let (task, tensors, explicit) = submit(task, explicit);
+        let task = TaskToken::new(1, task);
         submits.submit(&Submit { task, manual, tensors: &tensors, explicit, producers: &[] });
     };
     (0..30).for_each(|task| tell(task, false, &deps[..1]));
@@ -115,7 +113,6 @@ fn records_of_a_submit_with_many_dependencies_are_in_one_buffer() {
     assert_eq!(all.iter().map(|full| full.thread).collect::<Vec<_>>(), [ORCHESTRATOR; 2]);
     let (short, long) = (all[0].records::<SubmitRecord>(), all[1].records::<SubmitRecord>());
     assert_eq!((short.len(), long.len()), (30, 3), "three records more would not have had room");
-    let (_, tensors, _) = submit(0, &[]);
     assert_eq!((short[7].task_id, short[7].flags), (TaskToken::new(1, 7).raw, 0));
     assert_eq!((short[7].tensor_count, short[7].explicit_dep_count), (2, 1));
     let kinds = [TensorArgType::Inout, TensorArgType::Output].map(|kind| u8::try_from(kind.raw()).unwrap());

@@ -7,7 +7,7 @@ use super::{code, text};
 use crate::border::{context, contexts, enter, enter_context, last_of_thread};
 use crate::error::Failure;
 use crate::logging;
-use crate::selection::{PLATFORM_NAME, RUNTIME_NAME};
+use crate::selection::{PLATFORM, PLATFORM_NAME, RUNTIME_NAME};
 
 /// The platform this library was built for.
 #[unsafe(no_mangle)]
@@ -15,16 +15,16 @@ pub unsafe extern "C" fn get_platform() -> *const c_char {
     PLATFORM_NAME.as_ptr()
 }
 
-/// The compiler for kernels, here g++-15 or its like.
+/// The compiler for kernels: CCEC for a chip, else g++-15 or its like (`spec/public-abi.md`, section A.3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_incore_compiler() -> c_int {
-    1
+    if PLATFORM.is_simulated() { 1 } else { 0 }
 }
 
-/// The compiler for orchestrations, here g++.
+/// The compiler for orchestrations: g++, for aarch64 if they run beside a chip.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_orchestration_compiler() -> c_int {
-    2
+    if PLATFORM.is_simulated() { 2 } else { 3 }
 }
 
 /// Version of this implementation.

@@ -25,7 +25,9 @@ fn a_scene_that_does_not_compile_fails_and_the_others_run() {
     assert_eq!(ended.verdict("broken/a2a3sim"), ("not_built".into(), vec!["not_built".into()]));
     assert!(ended.out.contains("[build] [1/3] FAIL: broken (1 case)\n    cannot compile "), "{}", ended.out);
     assert!(ended.out.contains("'no_such_thing' was not declared"), "{}", ended.out);
-    assert!(ended.out.contains("  FAIL: broken does not compile (1 case)\n    trouble --exact broken\n"));
+    assert!(
+        ended.out.contains("  FAIL: broken does not compile (1 case)\n    trouble --exact broken/a2a3sim\n")
+    );
     ended.expect_pass("fine/one/a2a3sim");
 }
 
