@@ -52,6 +52,11 @@ impl Trace {
         self.has_scopes
     }
 
+    /// Whether tensors are dumped.
+    pub(crate) fn has_tensors(&self) -> bool {
+        self.sinks.as_ref().is_some_and(|sinks| sinks.tensors().is_some())
+    }
+
     /// A submit begins.
     pub(crate) fn begin(&mut self, now: DeviceTime) {
         self.begun = self.phases.as_ref().and_then(|(_, sink)| sink.now()).unwrap_or(now);
