@@ -1,6 +1,5 @@
 //! What device programs record with everything on, held against the rules that records keep and against what the
 //! engine of this process records of the same run.
-#![cfg(feature = "onboard")]
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a panic is the report of a test")]
 
 #[path = "conformance/backend.rs"]
@@ -30,7 +29,7 @@ use run_records::{Run, dump};
 use run_report::{Facts, check};
 
 fn backends() -> impl Iterator<Item = Backend> {
-    Backend::all().into_iter().filter(|backend| backend.has_programs && !backend.platform.is_simulated())
+    Backend::all().into_iter().filter(|backend| backend.has_programs)
 }
 
 /// The same chip and runtime, driven by the engine of this process.

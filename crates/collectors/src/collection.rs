@@ -108,6 +108,9 @@ struct Worker<S: Shared> {
 /// How long the thread sleeps when there was nothing for it to do: longer each time.
 const NAPS: [Duration; 2] = [Duration::from_micros(10), Duration::from_millis(1)];
 
+/// Longest nap for each record that a unit has room for: records of one come every microsecond at the most.
+const NAP_PER_RECORD: Duration = Duration::from_nanos(100);
+
 impl<M: SharedMemory> Collection<M> {
     /// Makes the memory of all collectors that a run has; none without a recorder. The calling thread must be one that
     /// may use the memory.
@@ -219,6 +222,8 @@ fn open<M: SharedMemory>(
 /// Polls until told to stop, however long nothing comes.
 fn keep_moving<S: Shared>(parts: &mut [Part<S>], stopped: &Receiver<()>) -> Result<(), S::Error> {
     let [shortest, longest] = NAPS;
+    let room = parts.iter().map(|part| part.queues.room()).min().unwrap_or(u32::MAX);
+    let longest = NAP_PER_RECORD.saturating_mul(room).clamp(shortest, longest);
     let mut nap = shortest;
     loop {
         let mut found = false;

@@ -97,6 +97,14 @@ impl<S: Shared> Queues<S> {
         self.shared
     }
 
+    /// Records that a unit at least has room for while nobody looks at its queues.
+    pub(crate) fn room(&self) -> u32 {
+        let room = |group: &Group| {
+            u32::try_from(group.layout.buffer.capacity).unwrap_or(u32::MAX).saturating_mul(group.layout.slots)
+        };
+        self.groups.iter().map(room).min().unwrap_or(u32::MAX)
+    }
+
     /// Gives each unit its first buffers.
     pub(crate) fn prime(&mut self) -> Result<(), S::Error> {
         for group in 0..self.groups.len() {

@@ -106,11 +106,32 @@ impl Limits {
 #[allow(clippy::exhaustive_structs, reason = "the arch crates build it; what is new must be given by both")]
 pub struct SimPrograms {
     /// Functions of the AICPU program that take the address of memory for diagnostics, a `u64`.
-    pub addresses: &'static [&'static str],
-    /// Functions of the AICPU program that switch a collector, by a `bool`.
-    pub switches: &'static [&'static str],
+    pub addresses: &'static [(&'static str, RecordPlace)],
+    /// Functions of the AICPU program that switch a collector by a `bool`, with its bit of
+    /// [`flags`](task_interface::records::flags).
+    pub switches: &'static [(&'static str, u32)],
     /// Tables that the entry of the AICore program takes.
     pub rings: AicoreRings,
+}
+
+/// What of a launch's diagnostics an address is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a device has to serve all")]
+pub enum RecordPlace {
+    /// The swimlane.
+    Swimlane,
+    /// The table of where cores tell their times.
+    CoreTimes,
+    /// The tensor dump.
+    Dump,
+    /// Hardware counters.
+    Pmu,
+    /// The table of the registers that are these counters.
+    PmuRegisters,
+    /// Scope statistics.
+    Scopes,
+    /// Submits.
+    Submits,
 }
 
 /// The tables of diagnostics memory by core that AICore programs take, each as a `u64`.

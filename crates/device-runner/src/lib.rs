@@ -41,7 +41,7 @@ mod sync;
 pub mod testing;
 mod variant;
 
-pub use arch::{AicoreRings, Arch, CoreId, Limits, Register, SimPrograms, Topology};
+pub use arch::{AicoreRings, Arch, CoreId, Limits, RecordPlace, Register, SimPrograms, Topology};
 pub use arena::{ArenaLease, ArenaSizes, StaticArenas};
 pub use args::{ReadOnly, RunArgs};
 pub use binding::{BindGuard, current_runner};

@@ -7,8 +7,8 @@ use chip_worker::CallConfig;
 use run_records::{RecordsError, Run};
 use run_report::{Facts, FuncNames};
 
-use crate::case::CaseError;
 use crate::describe::{Code, Kernel, Scene};
+use crate::error::CaseError;
 
 /// So many findings are told; one cause rarely has few.
 const TOLD: usize = 5;

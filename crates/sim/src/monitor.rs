@@ -23,7 +23,7 @@ const SPINNING_AFTER: Duration = Duration::from_millis(5);
 const DEADLOCK_AFTER: Duration = Duration::from_millis(250);
 
 /// For this long no task may end once a rank of the job has: kernels that wait for it will wait for ever.
-const LOST_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const LOST_AFTER: Duration = Duration::from_millis(500);
 
 /// How a run ended: its program and end time, or why it was stopped.
 pub(crate) type Ending = Result<(Box<dyn DeviceProgram>, DeviceTime), DeviceError>;

@@ -10,7 +10,7 @@ use device_runner::{
     CoreId, Device, DeviceError, DeviceImage, ImageProgram, KernelSource, Launch, NativeKernel, Programs,
     Topology,
 };
-use sim::{RegisterDevice, SimOptions};
+use sim::{RegisterDevice, SimDevice, SimOptions};
 use task_interface::Handshake;
 
 const RUN: i32 = 0;
@@ -140,6 +140,45 @@ fn a_program_that_never_returns_is_given_up_and_the_process_lives() {
         device.reset().unwrap();
         run(&device, RUN, 0).unwrap();
     }
+}
+
+/// The other rank of the test below, in a process of its own.
+#[test]
+fn rank_to_be_killed() {
+    let Ok(path) = std::env::var("REGISTERS_TEST_RANK") else { return };
+    let device = SimDevice::new(1, SimOptions::default()).unwrap();
+    let rank = device.join(1, 2, Path::new(&path)).unwrap();
+    let windows = rank.windows(None, &[0, 1], 64).unwrap();
+    std::thread::sleep(LIMIT);
+    drop(windows);
+}
+
+#[test]
+fn kernels_that_wait_for_a_rank_that_is_gone_are_given_up_long_before_their_limit() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("rootinfo");
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "rank_to_be_killed", "--nocapture"])
+        .env("REGISTERS_TEST_RANK", &path)
+        .spawn()
+        .unwrap();
+    let device = open(programs(), LIMIT).unwrap();
+    let rank = device.join(0, 2, &path).unwrap();
+    let windows = rank.windows(None, &[0, 1], 64).unwrap();
+    run(&device, RUN, 0).unwrap();
+    let waiting = device.launch(launch(HANG_IN_KERNEL, 2)).unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let killed = Instant::now();
+    let error = waiting.wait().unwrap_err();
+    assert!(killed.elapsed() < LIMIT / 2, "not by the watchdog");
+    assert!(matches!(error, DeviceError::RanksLost { .. }), "{error}");
+    assert!(error.to_string().contains("rank 1") && error.to_string().contains("core 2"), "{error}");
+    assert!(device.usage().abandoned_threads > 0);
+    assert!(matches!(device.launch(launch(RUN, 0)), Err(DeviceError::Unusable { .. })));
+    drop((windows, rank));
+    device.reset().unwrap();
+    run(&device, RUN, 0).unwrap();
 }
 
 #[test]

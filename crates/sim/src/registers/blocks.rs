@@ -3,16 +3,23 @@ use device_runner::{Arch, CoreId, DeviceError};
 use super::word::Word;
 use crate::memory::Block;
 
-/// Memory that stands for the registers of all cores, and the table of where each core's are
-/// (`spec/device-abi.md`, sections 2.2 and 7.3).
+/// Memory that stands for the registers of all cores (`spec/device-abi.md`, sections 2.2 and 7.3).
 #[derive(Debug)]
 pub(super) struct RegisterBlocks {
+    control: Bank,
+    /// Counters, of a chip whose programs look for them elsewhere; there they are all that is used of it.
+    counters: Bank,
+    data_main_base: usize,
+    cond: usize,
+}
+
+/// Registers by physical core id, and the table of where each core's are.
+#[derive(Debug)]
+struct Bank {
     table: Block,
     blocks: Block,
     bytes_per_core: usize,
     cores: u32,
-    data_main_base: usize,
-    cond: usize,
 }
 
 /// Values of the two registers that hand over tasks (`spec/device-abi.md`, section 2.3).
@@ -21,9 +28,8 @@ const NO_TASK: u32 = 0x7fff_fffd;
 const ENDED: u32 = 1 << 31;
 const LEFT: u32 = 0xffff_fffe;
 
-impl RegisterBlocks {
-    /// Those of a chip, by physical core id, which is the number of the core here.
-    pub(super) fn new(arch: &dyn Arch) -> Result<Self, DeviceError> {
+impl Bank {
+    fn new(arch: &dyn Arch) -> Result<Self, DeviceError> {
         let cores = arch.limits().physical_core_ids;
         let bytes_per_core = arch.sim_register_bytes() as usize;
         // Programs for a5 look for counters beyond the last core's block (`spec/device-abi.md`, section 7.4).
@@ -35,42 +41,68 @@ impl RegisterBlocks {
             capacity: None,
             source: None,
         };
-        let registers = Self {
+        let bank = Self {
             table: Block::zeroed(table).ok_or_else(|| none(table))?,
             blocks: Block::zeroed(bytes).ok_or_else(|| none(bytes))?,
             bytes_per_core,
             cores,
-            data_main_base: place(arch, "DATA_MAIN_BASE")?,
-            cond: place(arch, "COND")?,
         };
-        for core in 0..cores as usize {
-            let address = registers.block(core).expose_provenance() as u64;
+        for core in 0..cores {
+            let address = bank.block(core).expose_provenance() as u64;
             // SAFETY: the table has an entry for each core, and is aligned.
-            unsafe { registers.table.as_ptr().cast::<u64>().add(core).write(address) };
+            unsafe { bank.table.as_ptr().cast::<u64>().add(core as usize).write(address) };
         }
-        Ok(registers)
+        Ok(bank)
     }
 
-    fn block(&self, core: usize) -> *mut u8 {
+    fn block(&self, core: u32) -> *mut u8 {
+        let core = core.min(self.cores - 1) as usize;
         self.blocks.as_ptr().wrapping_add(core * self.bytes_per_core)
     }
 
     /// The address of the table.
-    pub(super) fn table(&self) -> u64 {
+    fn table(&self) -> u64 {
         self.table.as_ptr().expose_provenance() as u64
     }
 
     /// Sets all registers of the first `cores` cores to 0, which no thread uses.
-    pub(super) fn clear(&self, cores: u32) {
+    fn clear(&self, cores: u32) {
         let bytes = cores.min(self.cores) as usize * self.bytes_per_core;
         // SAFETY: so many blocks are there.
         unsafe { std::ptr::write_bytes(self.blocks.as_ptr(), 0, bytes) };
     }
+}
+
+impl RegisterBlocks {
+    /// Those of a chip, where a core's physical id is its number.
+    pub(super) fn new(arch: &dyn Arch) -> Result<Self, DeviceError> {
+        Ok(Self {
+            control: Bank::new(arch)?,
+            counters: Bank::new(arch)?,
+            data_main_base: place(arch, "DATA_MAIN_BASE")?,
+            cond: place(arch, "COND")?,
+        })
+    }
+
+    /// The address of the table of all registers.
+    pub(super) fn table(&self) -> u64 {
+        self.control.table()
+    }
+
+    /// The address of the table of counters.
+    pub(super) fn counters(&self) -> u64 {
+        self.counters.table()
+    }
+
+    /// Sets all registers of the first `cores` cores to 0, which no thread uses.
+    pub(super) fn clear(&self, cores: u32) {
+        self.control.clear(cores);
+        self.counters.clear(cores);
+    }
 
     fn register(&self, core: CoreId, offset: usize) -> Word {
-        let core = core.0.min(self.cores - 1) as usize;
         // SAFETY: the block of a core has all registers of the chip, aligned, and lives as long as this.
-        unsafe { Word::at(self.block(core).wrapping_add(offset)) }
+        unsafe { Word::at(self.control.block(core.0).wrapping_add(offset)) }
     }
 
     /// What the core says about itself.

@@ -4,16 +4,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use collectors::Collection;
 use device_runner::{
     Arch, CommRank, DevPtr, Device, DeviceError, DeviceImage, DeviceRun, DeviceUsage, GlobalMemory,
     KernelHandle, KernelSource, Launch, Programs,
 };
+use task_interface::records::flags;
 use task_interface::{ArgDirection, CoreCallable};
 
 use super::blocks::RegisterBlocks;
 use super::crew::Crew;
 use super::flight::Flight;
 use super::programs::{LoadedPrograms, ProgramError};
+use super::records::{self, RecordSpace};
 use super::run::RegisterRun;
 use super::{lock, note};
 use crate::comm::{Jobs, SimRank};
@@ -103,6 +106,10 @@ impl Inner {
         self.options.watchdog
     }
 
+    pub(super) fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
+    }
+
     /// Makes what a launch needs and is not there.
     fn make_ready(&self, life: &mut Life) -> Result<(Arc<LoadedPrograms>, Arc<RegisterBlocks>), DeviceError> {
         if std::mem::take(&mut life.is_spoilt) {
@@ -140,19 +147,24 @@ impl Inner {
         let (programs, registers) = self.make_ready(&mut life)?;
         life.aicpu.grow("sim-aicpu", self.arch.limits().launched_aicpu_threads)?;
         life.cores.grow("sim-aicore", launch.topology.cores())?;
+        let memory = RecordSpace(Arc::clone(&self.space));
+        let mut collection =
+            Collection::open(memory, launch.recorder.as_ref()).map_err(records::device_error)?;
+        collection.start().map_err(records::device_error)?;
+        let places = *collection.places();
         let place = self.place(&image)?;
         registers.clear(launch.topology.cores());
-        programs.set_up(registers.table());
+        programs.set_up(&registers, &places);
         let flight = Arc::new(Flight::new(
             (programs, registers),
             (Arc::clone(&self.space), place),
-            (launch.topology, launch.aicpu_threads),
+            (launch.topology, launch.aicpu_threads, places),
             Arc::clone(&self.abandoned),
         ));
         life.aicpu.start(Flight::aicpu_jobs(&flight));
         life.cores.start(Flight::core_jobs(&flight));
         life.is_flying = true;
-        Ok(RegisterRun::new(Arc::clone(self), flight, launch.program))
+        Ok(RegisterRun::new(Arc::clone(self), flight, launch.program, collection))
     }
 
     /// Puts an image into memory that is zero elsewhere, as it is where programs come from.
@@ -169,7 +181,8 @@ impl Inner {
     /// Ends a launch, whose threads are all back unless it is stuck.
     pub(super) fn land(&self, flight: &Flight, error: Option<&DeviceError>) {
         let mut life = lock(&self.life);
-        if !flight.has_ended() {
+        let is_stuck = !flight.has_ended();
+        if is_stuck {
             flight.give_up();
             life.aicpu.abandon();
             life.cores.abandon();
@@ -177,12 +190,14 @@ impl Inner {
         }
         self.free_or_log(flight.image);
         life.is_flying = false;
-        if let Some(error) = error {
+        if error.is_some() || flight.places.flags & flags::SWIMLANE != 0 {
+            // Programs may hold on to the level of a swimlane, and record the next run into memory that is gone
+            // (`spec/device-abi.md`, trap 20).
             life.is_spoilt = true;
             self.generation.fetch_add(1, Ordering::AcqRel);
-            if error.leaves_device_unusable() {
-                life.lost.get_or_insert_with(|| error.to_string());
-            }
+        }
+        if let Some(error) = error.filter(|error| error.leaves_device_unusable() || is_stuck) {
+            life.lost.get_or_insert_with(|| error.to_string());
         }
     }
 
@@ -249,6 +264,10 @@ impl Device for RegisterDevice {
     }
 
     fn runs_images(&self) -> bool {
+        true
+    }
+
+    fn takes_records(&self) -> bool {
         true
     }
 

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use collectors::RecordPlaces;
 use device_runner::{CoreId, DevPtr, DeviceError, RunningTask, TaskId, Topology};
 use object_loader::call::CxxException;
 use task_interface::Handshake;
@@ -25,6 +26,8 @@ pub(super) struct Flight {
     pub(super) image: DevPtr,
     pub(super) topology: Topology,
     pub(super) aicpu_threads: u32,
+    /// Where programs record.
+    pub(super) places: RecordPlaces,
     /// Threads of the device that were given up and are not back yet.
     pub(super) abandoned: Arc<AtomicUsize>,
     clusters: ClusterMemory,
@@ -84,7 +87,7 @@ impl Flight {
     pub(super) fn new(
         (programs, registers): (Arc<LoadedPrograms>, Arc<RegisterBlocks>),
         (space, image): (Arc<AddressSpace>, DevPtr),
-        (topology, aicpu_threads): (Topology, u32),
+        (topology, aicpu_threads, places): (Topology, u32, RecordPlaces),
         abandoned: Arc<AtomicUsize>,
     ) -> Self {
         let standing = Standing {
@@ -101,6 +104,7 @@ impl Flight {
             image,
             topology,
             aicpu_threads,
+            places,
             abandoned,
             clusters: ClusterMemory::default(),
             started: Instant::now(),
@@ -153,6 +157,7 @@ impl Flight {
             topology: self.topology,
             core,
             registers: self.registers.table(),
+            places: self.places,
         };
         // SAFETY: as for the AICPU program; the registers are kept as long.
         if let Err(exception) = unsafe { self.programs.run_aicore(launch) } {

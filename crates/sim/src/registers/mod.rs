@@ -9,6 +9,7 @@ mod device;
 mod flight;
 mod note;
 mod programs;
+mod records;
 mod run;
 mod word;
 

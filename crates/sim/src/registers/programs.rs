@@ -3,10 +3,12 @@
 use std::ffi::{c_int, c_void};
 use std::num::NonZero;
 
-use device_runner::{AicoreRings, Arch, CoreId, Programs, Topology};
+use collectors::RecordPlaces;
+use device_runner::{AicoreRings, Arch, CoreId, Programs, RecordPlace, Topology};
 use object_loader::call::{CxxException, call_entry};
 use object_loader::{LoadError, SharedObject, SymbolAddress};
 
+use super::blocks::RegisterBlocks;
 use crate::identity;
 
 /// Why programs cannot be used.
@@ -35,8 +37,9 @@ pub(super) struct LoadedPrograms {
 struct AicpuProgram {
     execute: SymbolAddress,
     set_registers: SymbolAddress,
-    addresses: Vec<SymbolAddress>,
-    switches: Vec<SymbolAddress>,
+    addresses: Vec<(SymbolAddress, RecordPlace)>,
+    /// By the bit of the collector.
+    switches: Vec<(SymbolAddress, u32)>,
     _object: SharedObject,
 }
 
@@ -56,6 +59,8 @@ pub(super) struct CoreLaunch {
     pub(super) core: CoreId,
     /// Address of the table of register blocks.
     pub(super) registers: u64,
+    /// Of collectors.
+    pub(super) places: RecordPlaces,
 }
 
 impl LoadedPrograms {
@@ -67,9 +72,9 @@ impl LoadedPrograms {
         })
     }
 
-    /// Sets what holds for the next launch. Every collector is told each time that it is off: a program keeps what it
-    /// was told last, and its memory is gone by now.
-    pub(super) fn set_up(&self, registers: u64) {
+    /// Sets what holds for the next launch. All of it is said each time, also that a collector is off: a program keeps
+    /// what it was told last, and that memory is gone by now.
+    pub(super) fn set_up(&self, registers: &RegisterBlocks, places: &RecordPlaces) {
         type SetAddress = extern "C" fn(u64);
         type SetSwitch = extern "C" fn(bool);
         let set_address = |address: SymbolAddress, value| {
@@ -77,12 +82,23 @@ impl LoadedPrograms {
             let set = unsafe { std::mem::transmute::<usize, SetAddress>(address.0.get()) };
             set(value);
         };
-        set_address(self.aicpu.set_registers, registers);
-        self.aicpu.addresses.iter().for_each(|&address| set_address(address, 0));
-        for switch in &self.aicpu.switches {
+        set_address(self.aicpu.set_registers, registers.table());
+        for &(set, place) in &self.aicpu.addresses {
+            let address = match place {
+                RecordPlace::Swimlane => places.swimlane,
+                RecordPlace::CoreTimes => places.core_times,
+                RecordPlace::Dump => places.dump,
+                RecordPlace::Pmu => places.pmu,
+                RecordPlace::PmuRegisters => registers.counters(),
+                RecordPlace::Scopes => places.scopes,
+                RecordPlace::Submits => places.submits,
+            };
+            set_address(set, address);
+        }
+        for &(switch, bit) in &self.aicpu.switches {
             // SAFETY: as above.
             let set = unsafe { std::mem::transmute::<usize, SetSwitch>(switch.0.get()) };
-            set(false);
+            set(places.flags & bit != 0);
         }
     }
 
@@ -112,17 +128,19 @@ impl LoadedPrograms {
 impl AicpuProgram {
     fn load(bytes: &[u8], arch: &dyn Arch) -> Result<Self, LoadError> {
         let object = SharedObject::load("AICPU program", bytes)?;
-        let all = |names: &[&str]| -> Result<Vec<_>, LoadError> {
-            names.iter().map(|name| object.symbol_address(name)).collect()
-        };
         Ok(Self {
             execute: object.symbol_address("aicpu_execute")?,
             set_registers: object.symbol_address("set_platform_regs")?,
-            addresses: all(arch.sim_programs().addresses)?,
-            switches: all(arch.sim_programs().switches)?,
+            addresses: all(&object, arch.sim_programs().addresses)?,
+            switches: all(&object, arch.sim_programs().switches)?,
             _object: object,
         })
     }
+}
+
+/// Functions, each with what it is for.
+fn all<T: Copy>(object: &SharedObject, names: &[(&str, T)]) -> Result<Vec<(SymbolAddress, T)>, LoadError> {
+    names.iter().map(|&(name, what)| Ok((object.symbol_address(name)?, what))).collect()
 }
 
 impl AicoreProgram {
@@ -161,12 +179,12 @@ struct AicoreCall<'a> {
 extern "C-unwind" fn call_aicore(_: *mut c_void, call: *const c_void) -> c_int {
     // SAFETY: only `run_aicore` calls this, with such a call that lives meanwhile.
     let AicoreCall { program, launch } = unsafe { &*call.cast::<AicoreCall<'_>>() };
-    let CoreLaunch { runtime, topology, core, registers } = *launch;
+    let CoreLaunch { runtime, topology, core, registers, places } = *launch;
     let runtime = pointer(runtime);
     let worker = c_int::try_from(core.0).unwrap_or(c_int::MAX);
     let core_type = topology.core_type(core).raw();
-    // A core's physical id is its number; there are no collectors and so no rings.
-    let (physical, collectors, rings) = (core.0, 0, 0);
+    // A core's physical id is its number.
+    let (physical, collectors, times) = (core.0, places.flags, places.core_times);
     let function = program.execute.0.get();
     match program.rings {
         AicoreRings::Swimlane => {
@@ -174,7 +192,7 @@ extern "C-unwind" fn call_aicore(_: *mut c_void, call: *const c_void) -> c_int {
             // SAFETY: the chip says that this is the signature, and the caller of `run_aicore` the rest.
             unsafe {
                 std::mem::transmute::<usize, Execute>(function)(
-                    runtime, worker, core_type, physical, registers, collectors, rings,
+                    runtime, worker, core_type, physical, registers, collectors, times,
                 );
             }
         }
@@ -183,7 +201,14 @@ extern "C-unwind" fn call_aicore(_: *mut c_void, call: *const c_void) -> c_int {
             // SAFETY: as above.
             unsafe {
                 std::mem::transmute::<usize, Execute>(function)(
-                    runtime, worker, core_type, physical, registers, collectors, rings, rings,
+                    runtime,
+                    worker,
+                    core_type,
+                    physical,
+                    registers,
+                    collectors,
+                    times,
+                    places.pmu_rings,
                 );
             }
         }

@@ -2,16 +2,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use collectors::Collection;
 use device_runner::{DeviceError, DeviceOutcome, DeviceProgram, DeviceRun, Stall};
 
 use super::device::Inner;
 use super::flight::Flight;
+use super::records::{self, RecordSpace};
+use crate::comm::Jobs;
+use crate::monitor::LOST_AFTER;
 
 /// A launch under way.
 pub(super) struct RegisterRun {
     /// `None` once its end was waited for.
     program: Option<Box<dyn DeviceProgram>>,
     flight: Arc<Flight>,
+    /// `None` once the launch has ended.
+    collection: Option<Collection<RecordSpace>>,
     watch: Watch,
     inner: Arc<Inner>,
 }
@@ -20,9 +26,14 @@ pub(super) struct RegisterRun {
 const TICK: Duration = Duration::from_millis(20);
 
 impl RegisterRun {
-    pub(super) fn new(inner: Arc<Inner>, flight: Arc<Flight>, program: Box<dyn DeviceProgram>) -> Self {
-        let watch = Watch::new(inner.watchdog());
-        Self { program: Some(program), flight, watch, inner }
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        flight: Arc<Flight>,
+        program: Box<dyn DeviceProgram>,
+        collection: Collection<RecordSpace>,
+    ) -> Self {
+        let watch = Watch::new(inner.watchdog(), Arc::clone(inner.jobs()));
+        Self { program: Some(program), flight, collection: Some(collection), watch, inner }
     }
 
     /// Waits for the end, or until it is clear that there is none; what the launch had is given back.
@@ -36,7 +47,13 @@ impl RegisterRun {
             (None, Some(failure)) => Err(failure.into_error()),
             (None, None) => Ok(ending.wall),
         };
+        // Also of a failed run: it may have told why.
+        let ended = self.flight.has_ended().then(|| self.collection.take()).flatten();
+        let recorded = ended.map_or(Ok(()), Collection::finish).map_err(records::device_error);
+        let result = result.and_then(|wall| recorded.map(|()| wall));
         self.inner.land(&self.flight, result.as_ref().err());
+        // Of a launch that is stuck only now: what it may still write is kept since then.
+        self.collection = None;
         result
     }
 }
@@ -90,6 +107,8 @@ enum Sight {
 #[derive(Debug)]
 struct Watch {
     limit: Option<Duration>,
+    /// Whose ranks kernels may wait for.
+    jobs: Arc<Jobs>,
     seen: (u32, Vec<u32>),
     since: Instant,
     /// What is wrong, once nothing has happened for too long.
@@ -97,8 +116,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(limit: Option<Duration>) -> Self {
-        Self { limit, seen: Default::default(), since: Instant::now(), fired: None }
+    fn new(limit: Option<Duration>, jobs: Arc<Jobs>) -> Self {
+        Self { limit, jobs, seen: Default::default(), since: Instant::now(), fired: None }
     }
 
     fn look(&mut self, flight: &Flight) -> Sight {
@@ -111,28 +130,35 @@ impl Watch {
             self.since = Instant::now();
             return Sight::GoesOn;
         }
-        let leaving = self.fired.is_some() || flight.aicpu_has_ended();
-        let exit = self.limit.map_or(EXIT_LIMIT, |limit| limit.min(EXIT_LIMIT));
-        let limit = if leaving { Some(exit) } else { self.limit };
-        match limit {
-            Some(limit) if self.since.elapsed() > limit => self.fire(flight, limit),
-            _ => Sight::GoesOn,
-        }
-    }
-
-    /// Cores get a last chance to leave, and with them the AICPU program.
-    fn fire(&mut self, flight: &Flight, limit: Duration) -> Sight {
-        let is_last = self.fired.is_some() || flight.aicpu_has_ended();
-        let running = flight.running(self.since.elapsed());
-        self.fired.get_or_insert_with(|| {
-            let stall = Box::new(Stall::new(running, Vec::new(), 0));
-            DeviceError::Watchdog { limit, stall }
-        });
-        if is_last {
+        let quiet = self.since.elapsed();
+        let running = || Box::new(Stall::new(flight.running(quiet), Vec::new(), 0));
+        if self.fired.is_some() || flight.aicpu_has_ended() {
+            let limit = self.exit_limit();
+            if quiet <= limit {
+                return Sight::GoesOn;
+            }
+            self.fired.get_or_insert_with(|| DeviceError::Watchdog { limit, stall: running() });
             return Sight::Stuck;
         }
-        flight.release_cores();
-        self.since = Instant::now();
+        if let Some(limit) = self.limit.filter(|&limit| quiet > limit) {
+            self.fired = Some(DeviceError::Watchdog { limit, stall: running() });
+        } else if let Some(ranks) = (quiet >= LOST_AFTER).then(|| self.jobs.lost()).flatten() {
+            self.fired = Some(DeviceError::RanksLost { ranks, stall: running() });
+        }
+        if self.fired.is_some() {
+            // Cores get a last chance to leave, and with them the AICPU program.
+            flight.release_cores();
+            self.since = Instant::now();
+        }
         Sight::GoesOn
+    }
+
+    /// How long cores may take to leave that were told to.
+    fn exit_limit(&self) -> Duration {
+        match self.fired {
+            // Those that wait for a rank that is lost never do.
+            Some(DeviceError::RanksLost { .. }) => LOST_AFTER,
+            _ => self.limit.map_or(EXIT_LIMIT, |limit| limit.min(EXIT_LIMIT)),
+        }
     }
 }
