@@ -330,12 +330,13 @@ impl<'a> Orchestrator<'a> {
             self.fail(TrbErrorCode::InvalidArgs, "an explicit dependency names no task");
             return TaskOutputTensors::new(token);
         }
-        self.trace.step(OrchestratorWork::OrchAlloc, token, || self.clock.now());
+        self.trace.step(OrchestratorWork::OrchAlloc, token, true, || self.clock.now());
         let manual = self.scopes.last().is_some_and(|scope| scope.manual);
         let shared = Arc::clone(&self.shared);
         let mut state = self.clock.lock(&shared);
         self.gather_producers(&state, submission, manual);
-        self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
+        let names_tasks = !submission.tensors.is_empty() || !submission.deps.is_empty();
+        self.trace.step(OrchestratorWork::OrchLookup, token, names_tasks, || self.clock.now());
         self.trace.submit(token, manual, submission, &self.producers);
         if kernels.is_none()
             && let Some(tasks) = &mut state.without_kernel
@@ -354,15 +355,17 @@ impl<'a> Orchestrator<'a> {
         }
         let derived = submission.tensors.iter().filter(|_| !manual).filter_map(ArgTensor::existing);
         state.start_behind_past(token, &submission.deps, derived);
-        self.trace.step(OrchestratorWork::OrchFanin, token, || self.clock.now());
+        let waits = !self.producers.is_empty();
+        self.trace.step(OrchestratorWork::OrchFanin, token, waits, || self.clock.now());
         if !manual {
             let written = submission.tensors.iter().filter_map(ArgTensor::existing);
             derivation::register(&mut state.map, written, &self.covered, token);
         }
-        self.trace.step(OrchestratorWork::OrchInsert, token, || self.clock.now());
+        let writes = !manual && !submission.tensors.is_empty();
+        self.trace.step(OrchestratorWork::OrchInsert, token, writes, || self.clock.now());
         state.wire(token);
         drop(state);
-        self.trace.step(OrchestratorWork::OrchFinalize, token, || self.clock.now());
+        self.trace.step(OrchestratorWork::OrchFinalize, token, true, || self.clock.now());
         self.trace.end(token, || self.clock.now());
         self.call_chip(|chip| chip.tasks_added());
         outputs
