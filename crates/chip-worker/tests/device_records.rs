@@ -9,6 +9,9 @@ mod common;
 #[path = "conformance/programs.rs"]
 #[allow(dead_code, reason = "likewise")]
 mod programs;
+#[path = "conformance/random.rs"]
+#[allow(dead_code, reason = "likewise")]
+mod random;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -137,7 +140,7 @@ fn all(folder: &Path) -> CallConfig {
     config
 }
 
-/// Runs [`sums`] and reads what it has left, which has to keep all rules.
+/// Runs [`sums`] and [reads](read) what it has left.
 fn run(worker: &ChipWorker, handle: &CallableHandle, config: &CallConfig, selective: bool) -> Run {
     let expected = if worker.runtime() == RuntimeKind::HostBuildGraph { [16, 17] } else { [116, 117] };
     let mut output = [0i64; 2];
@@ -146,8 +149,11 @@ fn run(worker: &ChipWorker, handle: &CallableHandle, config: &CallConfig, select
     let outcome = worker.run(handle, &args, config).unwrap();
     drop(args);
     assert_eq!((output, outcome.recorded.lost), (expected, 0));
-    let prefix = config.output_prefix().unwrap();
-    let folder = Path::new(&prefix);
+    read(Path::new(&config.output_prefix().unwrap()))
+}
+
+/// What a run has left, which has to keep all rules.
+fn read(folder: &Path) -> Run {
     let run = Run::read(folder).unwrap();
     let dump_bytes = fs::metadata(folder.join(dump::FOLDER).join(dump::BYTES)).ok().map(|file| file.len());
     let findings = check(&run, &Facts { dump_bytes, ..Facts::default() });
@@ -383,5 +389,29 @@ fn many_buffers_of_each_collector_lose_nothing() {
         }
         drop(handle);
         place.close(worker);
+    }
+}
+
+/// The same edges as from the engine, whatever had been retired when the device submitted.
+#[test]
+fn random_graphs_keep_all_rules() {
+    for backend in backends() {
+        let place = backend.place();
+        let native = engine(&backend).place();
+        let [worker, reference] = [&place, &native].map(|place| place.worker());
+        for seed in 0..6 {
+            let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+            let [told, expected] =
+                [(&worker, &folders[0]), (&reference, &folders[1])].map(|(worker, folder)| {
+                    random::run(worker, backend.runtime, seed, &all(folder.path()));
+                    read(folder.path())
+                });
+            let what = format!("{} {seed}", backend.name());
+            assert_eq!(parts(&told), parts(&expected), "{what}");
+            assert_eq!(edges(&told), edges(&expected), "{what}");
+            check_pmu(&told, &expected, &what);
+        }
+        place.close(worker);
+        native.close(reference);
     }
 }

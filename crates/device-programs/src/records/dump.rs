@@ -7,7 +7,7 @@ use device_runner::{DevPtr, DeviceError, DumpedArg, GlobalMemory as _, TaskId, T
 use run_records::dump::{Role, Stage};
 use task_interface::records::{DumpMemory, DumpRecord, DumpState};
 
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use crate::memory::DeviceMemory;
 use crate::word::{Word, load_u64, store_u64};
 
@@ -46,16 +46,13 @@ impl Dump {
     pub(super) unsafe fn open(layout: &'static DumpMemory, memory: DeviceMemory, header: u64) -> Self {
         // SAFETY: a field of the header.
         let threads = unsafe { Word::at(header + layout.num_threads as u64) }.load();
+        let ready = Ready::new(header, &layout.queues);
         let lanes = (0..threads.min(layout.queues.threads)).map(|thread| {
             let states = header + layout.queues.header_bytes as u64;
             let state = states + u64::from(thread) * layout.tensors.bytes as u64;
             // SAFETY: the states follow the header, one for each thread, as the caller promises.
-            let (unit, arena) = unsafe {
-                (
-                    Unit::open(memory, (header, &layout.queues), (state, &layout.tensors), thread),
-                    Arena::open(state),
-                )
-            };
+            let (unit, arena) =
+                unsafe { (Unit::open(memory, &ready, (state, &layout.tensors), thread), Arena::open(state)) };
             Mutex::new(Lane { unit, thread, arena })
         });
         let lanes = lanes.collect();

@@ -6,7 +6,7 @@ use task_interface::records::{CoreTimesMemory, SwimlaneMemory, TaskRecordHead};
 
 use super::RecordPlaces;
 use super::cores::Ended;
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use crate::chip::Chip;
 use crate::memory::DeviceMemory;
 use crate::word::{Word, load_u64, store_u64};
@@ -52,9 +52,10 @@ impl Lanes {
         let layout = &chip.records.swimlane;
         // SAFETY: a field of the header.
         let level = unsafe { Word::at(places.swimlane + layout.level as u64) }.load();
+        let ready = Ready::new(places.swimlane, &layout.queues);
         let lanes = (0..topology.cores()).map(|core| {
             // SAFETY: as the caller promises.
-            unsafe { Lane::open(layout, memory, places, topology, CoreId(core)) }
+            unsafe { Lane::open(layout, memory, (places, &ready), topology, CoreId(core)) }
         });
         Some(Self { layout, level, lanes: lanes.collect() })
     }
@@ -96,21 +97,20 @@ impl Lane {
     unsafe fn open(
         layout: &'static SwimlaneMemory,
         memory: DeviceMemory,
-        places: &RecordPlaces,
+        (places, ready): (&RecordPlaces, &Ready),
         topology: Topology,
         core: CoreId,
     ) -> Self {
-        let header = (places.swimlane, &layout.queues);
         let states = places.swimlane + layout.queues.header_bytes as u64;
         let state = states + u64::from(core.0) * layout.tasks.bytes as u64;
         // SAFETY: the header is followed by the states, as the caller promises.
-        let tasks = unsafe { Unit::open(memory, header, (state, &layout.tasks), core.0) };
+        let tasks = unsafe { Unit::open(memory, ready, (state, &layout.tasks), core.0) };
         let times = match &layout.core_times {
             CoreTimesMemory::Rotation(times) => {
                 let states = states + u64::from(topology.cores()) * layout.tasks.bytes as u64;
                 let state = states + u64::from(core.0) * times.bytes as u64;
                 // SAFETY: likewise.
-                let unit = unsafe { Unit::open(memory, header, (state, times), core.0) };
+                let unit = unsafe { Unit::open(memory, ready, (state, times), core.0) };
                 // SAFETY: the core's place in the table, as the caller promises.
                 Times::Rotation(unsafe { Rotation::open(unit, state, places.core_times, core) })
             }

@@ -6,7 +6,7 @@ use device_runner::{DevPtr, DeviceTime, GlobalMemory as _, PhaseSink, SubmitPhas
 use run_records::swimlane::OrchestratorWork;
 use task_interface::records::{CoreTimesMemory, PHASE_MAGIC, PhaseHeader, PhaseRecord, SwimlaneMemory};
 
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use super::{RecordPlaces, SharedSinks, Threads, clock, now};
 use crate::chip::Chip;
 use crate::memory::DeviceMemory;
@@ -97,11 +97,11 @@ impl PhaseRecords {
         }
         let header = places.swimlane + header_offset(layout, cores) as u64;
         let states = header + layout.phase_header_bytes as u64;
+        let ready = Ready::new(places.swimlane, &layout.queues);
         let lanes = (0..threads.all).map(|thread| {
             let state = states + u64::from(thread) * layout.phases.bytes as u64;
-            let of_header = (places.swimlane, &layout.queues);
             // SAFETY: the states follow the header of phases, one for each thread, as the caller promises.
-            let unit = unsafe { Unit::open(memory, of_header, (state, &layout.phases), thread) };
+            let unit = unsafe { Unit::open(memory, &ready, (state, &layout.phases), thread) };
             Mutex::new(Lane { unit, thread, pass: 0, hits: 0, misses: 0 })
         });
         let lanes = lanes.collect();

@@ -5,7 +5,7 @@ use task_interface::records::{PmuMemory, PmuRecordHead};
 
 use super::RecordPlaces;
 use super::cores::Ended;
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use crate::chip::{Block, Chip};
 use crate::memory::DeviceMemory;
 use crate::word::{Word, load_u64};
@@ -57,9 +57,10 @@ impl PmuRows {
         if events.is_none() {
             log::error!("{event_type} is no PMU event type of {}", chip.arch.name());
         }
+        let ready = Ready::new(places.pmu, &layout.queues);
         let rows = (0..topology.cores()).map(|core| {
             // SAFETY: the header is followed by the states, as the caller promises.
-            unsafe { Row::open(layout, memory, places.pmu, core) }
+            unsafe { Row::open(layout, memory, (places.pmu, &ready), core) }
         });
         Some(Self { events, memory, rows: rows.collect() })
     }
@@ -109,10 +110,15 @@ const _: () = assert!(size_of::<arch_a2a3::records::PmuRecord>() == size_of::<ar
 impl Row {
     /// # Safety
     /// As [`PmuRows::open`].
-    unsafe fn open(layout: &'static PmuMemory, memory: DeviceMemory, header: u64, core: u32) -> Self {
+    unsafe fn open(
+        layout: &'static PmuMemory,
+        memory: DeviceMemory,
+        (header, ready): (u64, &Ready),
+        core: u32,
+    ) -> Self {
         let state = header + (layout.queues.header_bytes + core as usize * layout.rows.bytes) as u64;
         // SAFETY: as the caller promises.
-        let unit = unsafe { Unit::open(memory, (header, &layout.queues), (state, &layout.rows), core) };
+        let unit = unsafe { Unit::open(memory, ready, (state, &layout.rows), core) };
         let ring = layout.ring.map(|(_, address)| {
             let mismatched = layout.rows.mismatched.unwrap_or(layout.rows.dropped);
             // SAFETY: fields of the state.

@@ -5,7 +5,7 @@ use device_runner::{ScopeBorder, ScopeSink, site_name};
 use run_records::scope::{Border, RINGS};
 use task_interface::records::{ScopeMemory, ScopeRecord};
 
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use crate::memory::DeviceMemory;
 use crate::word::{Word, store_u64};
 
@@ -35,7 +35,8 @@ impl Scopes {
     ) -> Self {
         let state = header + layout.queues.header_bytes as u64;
         // SAFETY: the state follows the header, as the caller promises.
-        let unit = unsafe { Unit::open(memory, (header, &layout.queues), (state, &layout.borders), 0) };
+        let unit =
+            unsafe { Unit::open(memory, &Ready::new(header, &layout.queues), (state, &layout.borders), 0) };
         Self { layout, header, unit: Mutex::new(unit), thread }
     }
 

@@ -5,7 +5,7 @@ use device_runner::{Submit, SubmitSink};
 use task_interface::records::{SubmitMemory, SubmitOverflowRecord, SubmitRecord, submit_flags};
 use task_interface::trb::TaskToken;
 
-use super::unit::Unit;
+use super::unit::{Ready, Unit};
 use crate::memory::DeviceMemory;
 use crate::word::Word;
 
@@ -37,7 +37,7 @@ impl SubmitRecords {
         // SAFETY: the state follows the header, as the caller promises.
         let (unit, overflows) = unsafe {
             (
-                Unit::open(memory, (header, &layout.queues), (state, &layout.submits), 0),
+                Unit::open(memory, &Ready::new(header, &layout.queues), (state, &layout.submits), 0),
                 Word::at(state + layout.overflows as u64),
             )
         };

@@ -1,4 +1,6 @@
 use std::mem::offset_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytemuck::Zeroable as _;
@@ -9,13 +11,28 @@ use crate::memory::DeviceMemory;
 use crate::patience::Patience;
 use crate::word::{Word, load_u64, store_u64};
 
+/// The queues of full buffers of one collector.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    header: u64,
+    queues: &'static ReadyQueues,
+    /// The host did not come when it was waited for last.
+    is_absent: Arc<AtomicBool>,
+}
+
+impl Ready {
+    /// Those of the header at this address.
+    pub(super) fn new(header: u64, queues: &'static ReadyQueues) -> Self {
+        Self { header, queues, is_absent: Arc::default() }
+    }
+}
+
 /// The device's side of one unit's buffers (`spec/device-abi.md`, section 6.0).
 #[derive(Debug)]
 pub(super) struct Unit {
     memory: DeviceMemory,
-    queues: &'static ReadyQueues,
+    ready: Ready,
     layout: &'static UnitLayout,
-    header: u64,
     /// Its state.
     state: u64,
     index: u32,
@@ -29,22 +46,32 @@ pub(super) struct Unit {
 }
 
 /// How long the device waits for the host when a buffer is full. The host is another thread of this machine, which may
-/// have to wait for its turn.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// have to wait for its turn; one that did not come is not waited for again before it does.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Unit {
     /// # Safety
-    /// `header` and `state` must be of memory with these layouts, which has the host on its other side and stays
+    /// `ready` and `state` must be of memory with these layouts, which has the host on its other side and stays
     /// accessible while the result is used.
     pub(super) unsafe fn open(
         memory: DeviceMemory,
-        (header, queues): (u64, &'static ReadyQueues),
+        ready: &Ready,
         (state, layout): (u64, &'static UnitLayout),
         index: u32,
     ) -> Self {
         let (current, head, sequence, total, dropped) = Default::default();
-        let mut unit =
-            Self { memory, queues, layout, header, state, index, current, head, sequence, total, dropped };
+        let mut unit = Self {
+            memory,
+            ready: ready.clone(),
+            layout,
+            state,
+            index,
+            current,
+            head,
+            sequence,
+            total,
+            dropped,
+        };
         if !unit.take() {
             log::error!("there is no buffer for the records of unit {index} of kind {}", layout.kind);
         }
@@ -93,8 +120,9 @@ impl Unit {
 
     /// Hands the buffer over, with so many records in it; `false` when there is no room in the queue.
     fn hand_over(&mut self, thread: u32, count: u32) -> bool {
-        let ReadyQueues { capacity, heads, tails, .. } = *self.queues;
-        let index = |offset: usize| self.word(self.header + offset as u64 + u64::from(thread) * 4);
+        let Ready { header, queues, .. } = &self.ready;
+        let (header, ReadyQueues { capacity, heads, tails, .. }) = (*header, **queues);
+        let index = |offset: usize| self.word(header + offset as u64 + u64::from(thread) * 4);
         let (head, tail) = (index(heads), index(tails));
         let place = tail.load();
         let next = (place + 1) % capacity;
@@ -109,7 +137,7 @@ impl Unit {
             buffer_seq: self.sequence,
             ..ReadyEntry::zeroed()
         };
-        let at = self.header + (u64::from(thread) * u64::from(capacity) + u64::from(place)) * ENTRY;
+        let at = header + (u64::from(thread) * u64::from(capacity) + u64::from(place)) * ENTRY;
         // The address is what makes the entry valid.
         let rest = bytemuck::bytes_of(&entry);
         let buffer = offset_of!(ReadyEntry, buffer_ptr);
@@ -128,8 +156,18 @@ impl Unit {
     /// Puts a new buffer in the place of one with so many records; `false` when the old one stays, as the host is too
     /// slow.
     pub(super) fn exchange(&mut self, thread: u32, count: u32) -> bool {
-        let mut patience = Patience::new(PATIENCE);
-        patience.until(|| self.has_free()) && patience.until(|| self.hand_over(thread, count)) && self.take()
+        self.wait_for(|unit| unit.has_free())
+            && self.wait_for(|unit| unit.hand_over(thread, count))
+            && self.take()
+    }
+
+    /// Waits for what the host has to do first; whether it did.
+    fn wait_for(&mut self, mut so: impl FnMut(&mut Self) -> bool) -> bool {
+        let is_absent = &self.ready.is_absent;
+        let limit = if is_absent.load(Ordering::Acquire) { Duration::ZERO } else { PATIENCE };
+        let came = Patience::new(limit).until(|| so(self));
+        self.ready.is_absent.store(!came, Ordering::Release);
+        came
     }
 
     /// Counts a record that was tried.
@@ -177,13 +215,12 @@ impl Unit {
     /// As the host gives buffers for phases only in the place of full ones, these go first; `false` when there is none
     /// then.
     fn replace(&mut self, thread: u32, filled: u32) -> bool {
-        let mut patience = Patience::new(PATIENCE);
-        if !patience.until(|| self.hand_over(thread, filled)) {
+        if !self.wait_for(|unit| unit.hand_over(thread, filled)) {
             self.overwrite(filled);
             return true;
         }
         self.make_current(0);
-        patience.until(|| self.take())
+        self.wait_for(Self::take)
     }
 
     /// Loses what is in the buffer.
@@ -220,7 +257,7 @@ impl Unit {
         if self.current == 0 || count == 0 {
             return;
         }
-        if !Patience::new(PATIENCE).until(|| self.hand_over(thread, count)) {
+        if !self.wait_for(|unit| unit.hand_over(thread, count)) {
             self.lose(count);
         }
         self.make_current(0);
@@ -251,7 +288,7 @@ mod tests {
             (DeviceMemory::new(), word)
         };
         // SAFETY: likewise.
-        let mut unit = unsafe { Unit::open(memory, (header, queues), (state, layout), 3) };
+        let mut unit = unsafe { Unit::open(memory, &Ready::new(header, queues), (state, layout), 3) };
         let record = vec![7; layout.buffer.record_bytes];
         let capacity = u32::try_from(layout.buffer.capacity).unwrap();
         (0..2 * capacity + 5).for_each(|_| unit.push(1, &record));
