@@ -106,39 +106,3 @@ fn many_buffers_of_records_lose_nothing() {
         place.close(worker);
     }
 }
-
-/// What a run with a collector calls, besides launches.
-const CALLS: [&str; 5] = ["halHostRegister", "halHostUnregister", "rtMalloc", "rtFree", "rtMemcpy"];
-
-/// As many calls of each are refused in turn.
-const TRIES: u64 = 12;
-
-#[test]
-fn nothing_is_left_whatever_call_fails() {
-    for platform in [Platform::A2a3, Platform::A5] {
-        let backend = Backend { platform, runtime: RuntimeKind::HostBuildGraph, has_programs: true };
-        for name in CALLS {
-            for nth in 1..=TRIES {
-                let place = backend.place();
-                let worker = place.worker();
-                let handle = worker.register(&steps(backend.runtime)).unwrap();
-                let scratch = tempfile::tempdir().unwrap();
-                let mut call = call(2, scratch.path(), |config| config.set_l2_swimlane(2).map(drop).unwrap());
-                call.config.block_dim = 1;
-                let injected = place.lease().unwrap().inject(soft_cann::Rule::fail(name).nth(nth));
-                let first = worker.run(&handle, &call.args(&[1; 20], &mut [0; 20]), &call.config);
-                let fired = injected.fired() > 0;
-                assert!(fired || first.is_ok(), "{platform} {name} {nth}: {first:?}");
-                drop(handle);
-                // It is closed again where that very call was refused.
-                if worker.close().is_err() {
-                    assert!(injected.fired() > 0, "{platform} {name} {nth}");
-                }
-                drop(place);
-                if !fired {
-                    break;
-                }
-            }
-        }
-    }
-}

@@ -71,7 +71,7 @@ pub enum CollectorError<E: Error + 'static> {
     /// Device memory; what it says is all there is to say.
     #[error(transparent)]
     Memory(#[from] E),
-    /// The thread that takes records over could not be started.
+    /// A thread that takes records over could not be started.
     #[error(
         "the thread that takes records over cannot be started: {source}; end other threads or raise limits"
     )]
@@ -87,7 +87,7 @@ pub struct Collection<M: SharedMemory> {
     memory: M,
     places: RecordPlaces,
     idle: Parts<M::Block>,
-    worker: Option<Worker<M::Block>>,
+    workers: Vec<Worker<M::Block>>,
 }
 
 /// They give their memory back.
@@ -99,7 +99,8 @@ impl<S: Shared> Drop for Parts<S> {
     }
 }
 
-/// The thread that keeps queues moving.
+/// The thread that keeps the queues of a collector moving. Each has one of its own, so that none waits while another
+/// copies a large tensor.
 struct Worker<S: Shared> {
     stop: Sender<()>,
     thread: JoinHandle<Parts<S>>,
@@ -126,7 +127,7 @@ impl<M: SharedMemory> Collection<M> {
         for part in &mut idle.0 {
             part.queues.prime()?;
         }
-        Ok(Self { memory, places, idle, worker: None })
+        Ok(Self { memory, places, idle, workers: Vec::new() })
     }
 
     /// Where the device finds it.
@@ -139,21 +140,20 @@ impl<M: SharedMemory> Collection<M> {
     /// # Errors
     /// [`CollectorError::Thread`].
     pub fn start(&mut self) -> Result<(), CollectorError<M::Error>> {
-        if self.idle.0.is_empty() {
-            return Ok(());
+        while !self.idle.0.is_empty() {
+            let mut parts = Parts(vec![self.idle.0.remove(0)]);
+            let (stop, stopped) = channel();
+            let memory = self.memory.clone();
+            let work = move || {
+                if let Err(error) = memory.attach().and_then(|()| keep_moving(&mut parts.0, &stopped)) {
+                    log::error!("records of a run are not taken over any more: {error}");
+                }
+                parts
+            };
+            let thread = std::thread::Builder::new().name("collector".to_owned()).spawn(work);
+            let thread = thread.map_err(|source| CollectorError::Thread { source })?;
+            self.workers.push(Worker { stop, thread });
         }
-        let mut parts = Parts(std::mem::take(&mut self.idle.0));
-        let (stop, stopped) = channel();
-        let memory = self.memory.clone();
-        let work = move || {
-            if let Err(error) = memory.attach().and_then(|()| keep_moving(&mut parts.0, &stopped)) {
-                log::error!("records of a run are not taken over any more: {error}");
-            }
-            parts
-        };
-        let thread = std::thread::Builder::new().name("collector".to_owned()).spawn(work);
-        let thread = thread.map_err(|source| CollectorError::Thread { source })?;
-        self.worker = Some(Worker { stop, thread });
         Ok(())
     }
 
@@ -171,12 +171,15 @@ impl<M: SharedMemory> Collection<M> {
     }
 
     fn stop(&mut self) {
-        let Some(Worker { stop, thread }) = self.worker.take() else { return };
-        // It is gone already if it has failed.
-        let _ = stop.send(());
-        match thread.join() {
-            Ok(mut parts) => self.idle.0.append(&mut parts.0),
-            Err(_) => log::error!("the thread of a collector has a bug; please report it"),
+        for worker in &self.workers {
+            // It is gone already if it has failed.
+            let _ = worker.stop.send(());
+        }
+        for worker in self.workers.drain(..) {
+            match worker.thread.join() {
+                Ok(mut parts) => self.idle.0.append(&mut parts.0),
+                Err(_) => log::error!("the thread of a collector has a bug; please report it"),
+            }
         }
     }
 }
