@@ -10,7 +10,7 @@
 //! Ranks meet in a segment of POSIX shared memory. Its name exists only while they gather: the last one to arrive
 //! takes it away, so whatever happens later, nothing is left behind. Names and parents of processes play no part. A
 //! small registry, one per path and user, says which segments still gather; a lock that the kernel releases with its
-//! holder guards it, and whoever comes next removes what a crashed job has left.
+//! holder guards it, and whoever comes next, to whatever path, removes what crashed jobs have left.
 //!
 //! Each rank holds a lock on a byte of the segment for as long as it lives, so others can tell whether it does; the
 //! end of its process wakes them. Every wait has a limit and names the ranks that it waited for. Waiting costs no CPU.

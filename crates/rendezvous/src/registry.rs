@@ -35,14 +35,15 @@ pub(crate) struct Registry {
 /// When the folder of shared memory cannot be read.
 pub fn names(path: &Path) -> io::Result<Vec<String>> {
     let registry = Registry::at(path);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/dev/shm")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(registry.name.trim_start_matches('/')) {
-            found.push(name);
-        }
-    }
-    Ok(found)
+    let mut all = all_names()?;
+    all.retain(|name| name.starts_with(registry.name.trim_start_matches('/')));
+    Ok(all)
+}
+
+/// Names of all shared memory, without their slash.
+fn all_names() -> io::Result<Vec<String>> {
+    let entries = std::fs::read_dir("/dev/shm")?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// The registry, in the hands of one rank.
@@ -64,8 +65,7 @@ impl Registry {
             _ => absolute,
         };
         let hash = fnv1a64(place.as_os_str().as_encoded_bytes());
-        let user = rustix::process::geteuid().as_raw();
-        Self { path: path.to_owned(), name: format!("/simpler-{user}-{hash:016x}") }
+        Self { path: path.to_owned(), name: format!("{}{hash:016x}", prefix()) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -84,14 +84,8 @@ impl Registry {
     pub(crate) fn lock(&self) -> Result<Locked<'_>, RendezvousError> {
         let start = Instant::now();
         loop {
-            let opened = Segment::open(&self.name, true).map_err(self.refused("shm_open of the registry"))?;
-            if let Some(table) = opened
-                && table.try_lock().map_err(self.refused("flock of the registry"))?
-            {
-                // The last one who had it may have removed it between our two calls.
-                if !table.is_unlinked().map_err(self.refused("fstat of the registry"))? {
-                    return Ok(Locked { registry: self, table });
-                }
+            if let Some(locked) = self.try_lock(true)? {
+                return Ok(locked);
             }
             if start.elapsed() > LOCK_LIMIT {
                 let what = "the registry of the rendezvous is locked";
@@ -104,6 +98,45 @@ impl Registry {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+
+    /// `None` when another rank has it, or when it is not there and not to be made.
+    fn try_lock(&self, make: bool) -> Result<Option<Locked<'_>>, RendezvousError> {
+        let opened = Segment::open(&self.name, make).map_err(self.refused("shm_open of the registry"))?;
+        let Some(table) = opened else { return Ok(None) };
+        if !table.try_lock().map_err(self.refused("flock of the registry"))? {
+            return Ok(None);
+        }
+        // The last one who had it may have removed it between our two calls.
+        if table.is_unlinked().map_err(self.refused("fstat of the registry"))? {
+            return Ok(None);
+        }
+        Ok(Some(Locked { registry: self, table }))
+    }
+
+    /// Removes what jobs of this user have left at other paths, where they were killed while they gathered: nobody may
+    /// ever come there again.
+    pub(crate) fn sweep_others(&self) {
+        let digits = |name: &str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        for name in all_names().unwrap_or_default() {
+            let name = format!("/{name}");
+            if name == self.name || !name.strip_prefix(&prefix()).is_some_and(digits) {
+                continue;
+            }
+            let other = Self { path: PathBuf::from(&name), name };
+            let swept = other.try_lock(false).and_then(|locked| {
+                // Looking does it.
+                locked.map_or(Ok(()), |locked| locked.gathering().map(drop))
+            });
+            if let Err(error) = swept {
+                log::debug!("what a job may have left stays: {error}");
+            }
+        }
+    }
+}
+
+/// What names of this user's registries begin with.
+fn prefix() -> String {
+    format!("/simpler-{}-", rustix::process::geteuid().as_raw())
 }
 
 impl Locked<'_> {

@@ -80,6 +80,7 @@ pub fn enter(path: &Path, rank: u32, ranks: u32, options: Options) -> Result<Sea
         return Err(RendezvousError::NoSuchRank { rank, ranks });
     }
     let registry = Registry::at(path);
+    registry.sweep_others();
     let (serial, segment) = {
         let locked = registry.lock()?;
         let own = |header: &Header| same_job(header, options.job);

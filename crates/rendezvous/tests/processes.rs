@@ -166,6 +166,24 @@ fn a_job_that_was_killed_as_a_whole_does_not_disturb_the_next() {
 }
 
 #[test]
+fn what_a_killed_job_left_is_removed_by_the_next_one_wherever_that_is() {
+    let (place, living, other) = (Place::new(), Place::new(), Place::new());
+    let mut killed: Vec<_> = (0..2).map(|rank| start(&place, rank, 3, "killed", "entered")).collect();
+    let mut gathering = start(&living, 0, 2, "gathers", "entered");
+    for rank in killed.iter_mut().chain([&mut gathering]) {
+        assert_eq!(rank.says(), "at entered");
+    }
+    killed.into_iter().for_each(RankProcess::kill);
+    assert_eq!(start(&other, 0, 1, "alone", "-").says(), sum(1));
+    place.assert_empty();
+    // Which takes nothing from those who live.
+    gathering.go_on();
+    assert_eq!(start(&living, 1, 2, "gathers", "-").says(), sum(2));
+    assert_eq!(gathering.says(), sum(2));
+    living.assert_empty();
+}
+
+#[test]
 fn a_process_that_exits_without_leaving_is_as_good_as_killed() {
     for phase in &PHASES[1..] {
         let place = Place::new();

@@ -7,8 +7,8 @@ use chip_worker::CallConfig;
 use run_records::{RecordsError, Run};
 use run_report::{Facts, FuncNames};
 
-use crate::case::CaseError;
 use crate::describe::{Code, Kernel, Scene};
+use crate::error::CaseError;
 
 /// So many findings are told; one cause rarely has few.
 const TOLD: usize = 5;
@@ -40,13 +40,21 @@ pub(crate) fn check(folder: &Path, scene: &Scene) -> Result<(), CaseError> {
     )))
 }
 
-/// What the files or functions of kernels are called; of an id that programs use for several all of them.
+/// What the files or functions of kernels are called, with the kind of core where one is compiled for both; of an id
+/// that programs use for several kernels all of them.
 fn names(scene: &Scene) -> FuncNames {
+    let kernels = || scene.programs.iter().flat_map(|program| program.kernels);
     let mut names: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for kernel in scene.programs.iter().flat_map(|program| program.kernels) {
-        let (name, known) = (name(kernel), names.entry(kernel.func_id).or_default());
-        if !known.contains(&name) {
-            known.push(name);
+    for kernel in kernels() {
+        let own = name(kernel);
+        let is_other = |other: &&Kernel| other.core_type != kernel.core_type && name(other) == own;
+        let own = match kernels().find(is_other) {
+            Some(_) => format!("{own}_{}", kernel.core_type.to_string().to_lowercase()),
+            None => own,
+        };
+        let known = names.entry(kernel.func_id).or_default();
+        if !known.contains(&own) {
+            known.push(own);
         }
     }
     names.into_iter().map(|(func_id, names)| (func_id, names.join("/"))).collect()
@@ -59,5 +67,39 @@ fn name(kernel: &Kernel) -> String {
             path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
         }
         Code::Rust(make) => make().name().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chip_worker::{CoreType, NativeKernel, Platform, RuntimeKind};
+
+    use super::*;
+    use crate::{Graph, Program};
+
+    #[test]
+    fn kernels_are_called_as_their_files_and_told_apart() {
+        const ONE: &[Kernel] = &[
+            Kernel::cpp(0, CoreType::Aic, "kernels/fold.cpp"),
+            Kernel::cpp(1, CoreType::Aiv, "kernels/fold.cpp"),
+            Kernel::rust(2, CoreType::Aiv, || NativeKernel::new("sum", |_| Ok(()))),
+        ];
+        const OTHER: &[Kernel] = &[Kernel::cpp(2, CoreType::Aiv, "add.cpp"), ONE[2]];
+        const GRAPH: Graph = Graph::Cpp { path: "graph.cpp", entry: "build" };
+        let scene = Scene {
+            name: "any",
+            summary: "",
+            folder: "",
+            include_dirs: &[],
+            runtime: RuntimeKind::HostBuildGraph,
+            platforms: &Platform::SIMULATED,
+            programs: &[
+                Program { name: "one", graph: GRAPH, kernels: ONE },
+                Program { name: "other", graph: GRAPH, kernels: OTHER },
+            ],
+            cases: |_| Vec::new(),
+        };
+        let expected = [(0, "fold_aic"), (1, "fold_aiv"), (2, "sum/add")];
+        assert_eq!(names(&scene), expected.into_iter().collect());
     }
 }

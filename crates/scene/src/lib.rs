@@ -51,15 +51,17 @@ mod compare;
 mod data;
 mod describe;
 mod diagnostics;
+mod error;
 mod random;
 mod ranks;
 mod smallest;
 
 pub use build::{BuildError, BuiltScene, Objects, Sources, compile};
-pub use case::{Case, CaseError, CaseReport, Setup, Stage, run_alone, run_case, run_in_tree};
+pub use case::{Case, CaseReport, Setup, Stage, run_alone, run_case, run_in_tree};
 pub use compare::{Mismatch, Tolerance, WrongValue};
 pub use data::{Data, Value};
 pub use describe::{Code, Graph, Kernel, Program, Scene};
+pub use error::CaseError;
 pub use random::{Random, mix};
 pub use ranks::run_as_rank;
 pub use smallest::{RingSizes, run_with_smallest_rings};

@@ -8,7 +8,8 @@ use std::thread;
 use chip_worker::{ChipWorker, Launch, WorkerError};
 
 use crate::build::BuiltScene;
-use crate::case::{Case, CaseError, CaseReport, Setup, linked_worker, run_and_close};
+use crate::case::{Case, CaseReport, Setup, linked_worker, run_and_close};
+use crate::error::CaseError;
 
 /// A rank's place in the job of a case.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,8 @@
 use chip_worker::{RingOptions, RunnerError, TrbErrorCode, VariantError, WorkerError};
 
 use crate::build::BuiltScene;
-use crate::case::{Case, CaseError, CaseReport, Setup, run_alone};
+use crate::case::{Case, CaseReport, Setup, run_alone};
+use crate::error::CaseError;
 
 /// Sizes of the rings of `tensormap_and_ringbuffer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

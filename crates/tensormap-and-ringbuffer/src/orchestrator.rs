@@ -110,6 +110,17 @@ impl Clock {
         DeviceTime(busy.saturating_add(self.ahead))
     }
 
+    /// The state, without the time that the scheduler holds it: on a device that would not stand in the way.
+    fn lock<'a>(&mut self, shared: &'a Shared) -> MutexGuard<'a, State> {
+        if let Some(state) = shared.try_lock() {
+            return state;
+        }
+        let started = Instant::now();
+        let state = shared.lock();
+        self.waited += started.elapsed();
+        state
+    }
+
     /// Something was waited for that happened at this time.
     fn advance_to(&mut self, time: DeviceTime) {
         self.ahead += time.0.saturating_sub(self.now().0);
@@ -195,7 +206,8 @@ impl<'a> Orchestrator<'a> {
     pub(crate) fn end_scope(&mut self) {
         let Some(mut scope) = self.scopes.pop() else { return };
         self.record_border(Border::End, self.scopes.len(), scope.site.as_ref());
-        let mut state = self.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = self.clock.lock(&shared);
         for &task in &scope.tasks {
             state.leave_scope(task);
         }
@@ -206,9 +218,10 @@ impl<'a> Orchestrator<'a> {
     }
 
     /// An error ends the recording: what is closed because of it tells nothing of the scopes.
-    fn record_border(&self, border: Border, depth: usize, site: Option<&Site>) {
+    fn record_border(&mut self, border: Border, depth: usize, site: Option<&Site>) {
         if self.trace.has_scopes() && !self.is_fatal() {
-            self.trace.border(&self.lock(), border, depth, site);
+            let shared = Arc::clone(&self.shared);
+            self.trace.border(&self.clock.lock(&shared), border, depth, site);
         }
     }
 
@@ -260,7 +273,8 @@ impl<'a> Orchestrator<'a> {
             return TaskOutputTensors::default();
         };
         let now = self.clock.now();
-        self.lock().complete(token, now);
+        let shared = Arc::clone(&self.shared);
+        self.clock.lock(&shared).complete(token, now);
         outputs
     }
 
@@ -316,12 +330,13 @@ impl<'a> Orchestrator<'a> {
             self.fail(TrbErrorCode::InvalidArgs, "an explicit dependency names no task");
             return TaskOutputTensors::new(token);
         }
-        self.trace.step(OrchestratorWork::OrchAlloc, token, || self.clock.now());
+        self.trace.step(OrchestratorWork::OrchAlloc, token, true, || self.clock.now());
         let manual = self.scopes.last().is_some_and(|scope| scope.manual);
         let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
+        let mut state = self.clock.lock(&shared);
         self.gather_producers(&state, submission, manual);
-        self.trace.step(OrchestratorWork::OrchLookup, token, || self.clock.now());
+        let names_tasks = !submission.tensors.is_empty() || !submission.deps.is_empty();
+        self.trace.step(OrchestratorWork::OrchLookup, token, names_tasks, || self.clock.now());
         self.trace.submit(token, manual, submission, &self.producers);
         if kernels.is_none()
             && let Some(tasks) = &mut state.without_kernel
@@ -340,17 +355,19 @@ impl<'a> Orchestrator<'a> {
         }
         let derived = submission.tensors.iter().filter(|_| !manual).filter_map(ArgTensor::existing);
         state.start_behind_past(token, &submission.deps, derived);
-        self.trace.step(OrchestratorWork::OrchFanin, token, || self.clock.now());
+        let waits = !self.producers.is_empty();
+        self.trace.step(OrchestratorWork::OrchFanin, token, waits, || self.clock.now());
         if !manual {
             let written = submission.tensors.iter().filter_map(ArgTensor::existing);
             derivation::register(&mut state.map, written, &self.covered, token);
         }
-        self.trace.step(OrchestratorWork::OrchInsert, token, || self.clock.now());
+        let writes = !manual && !submission.tensors.is_empty();
+        self.trace.step(OrchestratorWork::OrchInsert, token, writes, || self.clock.now());
         state.wire(token);
         drop(state);
-        self.trace.step(OrchestratorWork::OrchFinalize, token, || self.clock.now());
+        self.trace.step(OrchestratorWork::OrchFinalize, token, true, || self.clock.now());
         self.trace.end(token, || self.clock.now());
-        self.chip.tasks_added();
+        self.call_chip(|chip| chip.tasks_added());
         outputs
     }
 
@@ -379,7 +396,7 @@ impl<'a> Orchestrator<'a> {
         let mut now = self.clock.now();
         self.trace.begin(now);
         let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
+        let mut state = self.clock.lock(&shared);
         let slot = match state.rings[ring].try_alloc(packed.total) {
             Ok(slot) => slot,
             Err(_) => {
@@ -432,7 +449,7 @@ impl<'a> Orchestrator<'a> {
     /// A slot with output memory, as soon as tasks have retired.
     fn wait_for_room(&mut self, ring: usize, bytes: u64) -> Option<Slot> {
         loop {
-            let seen = self.chip.progress();
+            let seen = self.call_chip(|chip| chip.progress());
             let tried = self.lock().rings[ring].try_alloc(bytes);
             let full = match tried {
                 Ok(slot) => return Some(slot),
@@ -461,6 +478,15 @@ impl<'a> Orchestrator<'a> {
             "ring {ring}, scope depth {depth}: {full}; {why}; tasks in the open scopes, outermost first: {open}"
         );
         self.fail(code, message);
+    }
+
+    /// While tensors are dumped, whoever deals tasks to cores is busy with that, and stands in the way as it would not on
+    /// a device: the time does not count.
+    fn call_chip<T>(&mut self, call: impl FnOnce(&dyn Chip) -> T) -> T {
+        let start = self.trace.has_tensors().then(Instant::now);
+        let result = call(self.chip);
+        self.clock.waited += start.map_or(Duration::ZERO, |start| start.elapsed());
+        result
     }
 
     fn wait_beyond(&mut self, seen: u64) -> bool {
@@ -493,7 +519,7 @@ impl<'a> Orchestrator<'a> {
         let spill = u32::try_from(self.producers.len().saturating_sub(FANIN_INLINE_CAP)).unwrap_or(u32::MAX);
         let ring = usize::from(token.ring());
         loop {
-            let seen = self.chip.progress();
+            let seen = self.call_chip(|chip| chip.progress());
             let taken = self.lock().rings[ring].take_deps(token.local(), spill);
             let error = match taken {
                 Ok(()) => break,
@@ -540,7 +566,7 @@ impl<'a> Orchestrator<'a> {
             }
         };
         loop {
-            let seen = self.chip.progress();
+            let seen = self.call_chip(|chip| chip.progress());
             if self.is_settled(tensor, readers_too) {
                 return Some((address, bytes));
             }
@@ -560,7 +586,7 @@ impl<'a> Orchestrator<'a> {
         self.producers.clear();
         self.covered.clear();
         let shared = Arc::clone(&self.shared);
-        let state = shared.lock();
+        let state = self.clock.lock(&shared);
         derive(&state, TensorArgType::Input, tensor, &mut self.producers, &mut self.covered);
         let writers = || self.producers.iter().filter_map(|&producer| state.task(producer));
         let settled = writers().all(|task| task.completed && (!readers_too || task.consumers_left == 0));

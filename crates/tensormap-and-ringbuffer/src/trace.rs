@@ -52,19 +52,30 @@ impl Trace {
         self.has_scopes
     }
 
+    /// Whether tensors are dumped.
+    pub(crate) fn has_tensors(&self) -> bool {
+        self.sinks.as_ref().is_some_and(|sinks| sinks.tensors().is_some())
+    }
+
     /// A submit begins.
     pub(crate) fn begin(&mut self, now: DeviceTime) {
         self.begun = self.phases.as_ref().and_then(|(_, sink)| sink.now()).unwrap_or(now);
     }
 
-    /// A step of a submit has ended.
-    pub(crate) fn step(&mut self, work: OrchestratorWork, task: TaskToken, now: impl FnOnce() -> DeviceTime) {
-        self.record(SubmitRecords::Steps, work, task, now);
+    /// A step of a submit has ended. One that had nothing to do takes no time, also none to look at the clock.
+    pub(crate) fn step(
+        &mut self,
+        work: OrchestratorWork,
+        task: TaskToken,
+        had_work: bool,
+        now: impl FnOnce() -> DeviceTime,
+    ) {
+        self.record(SubmitRecords::Steps, work, task, had_work.then_some(now));
     }
 
     /// A submit has ended.
     pub(crate) fn end(&mut self, task: TaskToken, now: impl FnOnce() -> DeviceTime) {
-        self.record(SubmitRecords::Whole, OrchestratorWork::OrchSubmit, task, now);
+        self.record(SubmitRecords::Whole, OrchestratorWork::OrchSubmit, task, Some(now));
         self.submit = self.submit.saturating_add(1);
     }
 
@@ -73,12 +84,12 @@ impl Trace {
         kind: SubmitRecords,
         work: OrchestratorWork,
         task: TaskToken,
-        now: impl FnOnce() -> DeviceTime,
+        now: Option<impl FnOnce() -> DeviceTime>,
     ) {
         if let Some((wanted, sink)) = &mut self.phases
             && *wanted == kind
         {
-            let end = sink.now().unwrap_or_else(now);
+            let end = now.map_or(self.begun, |now| sink.now().unwrap_or_else(now));
             let start = std::mem::replace(&mut self.begun, end);
             sink.push(SubmitPhase { work, start, end, submit: self.submit, task: TaskId(task.raw) });
         }

@@ -243,17 +243,7 @@ static void diagnostics(void *ctx, struct data *data, const char *folder) {
     const int *writing[3] = {swimlane, pmu, scopes};
     char buffer[256];
     int i;
-    if (on_hardware(&api)) {
-        /* Only the swimlane can be had there. */
-        CHECK_EQ(run_with(ctx, data, 1, 3, pmu, folder), -1);
-        check_error(&api, ctx, SIMPLER_RS_ERROR_UNSUPPORTED, "other than the swimlane");
-        CHECK_EQ(run_with(ctx, data, 1, 3, swimlane, folder), 0);
-        check_doubled(data);
-        CHECK(exists(folder, "l2_perf_records.json"));
-        fill(data, DOUBLE, 0);
-        return;
-    }
-    int has_deps = !is_hbg(&api) && strcmp(api.get_platform(), "a2a3sim") == 0;
+    int has_deps = !is_hbg(&api) && !is_a5(&api);
     CHECK_EQ(run_with(ctx, data, 1, 3, all, folder), 0);
     check_doubled(data);
     CHECK(exists(folder, "l2_perf_records.json") && exists(folder, "pmu.csv"));
