@@ -324,6 +324,8 @@ fn chosen_tensors_are_the_only_ones() {
         graph.submit(TaskSpec::aiv(0).input(&input).output_existing(&output).scalar(1))?;
         graph.read(&output, &[0])?;
         graph.submit(TaskSpec::aiv(0).input(&input).output_existing(&output).scalar(2).dump_tensors(0b10))?;
+        // Who only writes does not wait for others who do.
+        graph.read(&output, &[0])?;
         graph.submit(TaskSpec::aiv(0).input(&input).output_existing(&output).scalar(3))?;
         graph
             .submit(TaskSpec::aiv(0).input(&input).output_existing(&output).scalar(4).dump_tensors(0))

@@ -106,3 +106,25 @@ fn many_buffers_of_records_lose_nothing() {
         place.close(worker);
     }
 }
+
+/// Programs of others may go on to write there in launches that do not record.
+#[test]
+fn what_a_swimlane_was_written_to_stays_until_the_next_one() {
+    for backend in backends() {
+        let place = backend.place();
+        let worker = place.worker();
+        let handle = worker.register(&steps(backend.runtime)).unwrap();
+        let [without, first, kept, second] = [0, 2, 0, 2].map(|level| {
+            let scratch = tempfile::tempdir().unwrap();
+            let call = call(7, scratch.path(), |config| config.set_l2_swimlane(level).map(drop).unwrap());
+            call.run(&worker, &handle).unwrap();
+            worker.report().device.bytes
+        });
+        let what = format!("{}: {without}, {first}, {kept}, {second}", backend.name());
+        assert!(first > without && kept == first, "{what}");
+        // Not both; how many buffers there are depends on who was quicker.
+        assert!(second - without < 2 * (first - without), "{what}");
+        drop(handle);
+        place.close(worker);
+    }
+}

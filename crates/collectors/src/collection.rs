@@ -24,20 +24,22 @@ pub(crate) trait Collector<S: Shared>: Send {
 pub(crate) struct Part<S> {
     pub(crate) queues: Queues<S>,
     pub(crate) collector: Box<dyn Collector<S>>,
+    /// Programs may hold on to its memory when their launch is over.
+    pub(crate) is_sticky: bool,
 }
 
 impl<S: Shared> Part<S> {
     fn poll(&mut self) -> Result<bool, S::Error> {
-        let Self { queues, collector } = self;
+        let Self { queues, collector, .. } = self;
         queues.poll(&mut |shared, full| collector.take(shared, full))
     }
 
     fn finish(self) -> Result<(), S::Error> {
-        let Self { mut queues, mut collector } = self;
+        let Self { mut queues, mut collector, is_sticky } = self;
         let tallies = queues.finish(&mut |shared, full| collector.take(shared, full));
         let mut shared = queues.into_shared();
         let ended = tallies.and_then(|tallies| collector.end(&mut shared, &tallies));
-        shared.release();
+        let_go(shared, is_sticky);
         ended
     }
 }
@@ -95,8 +97,12 @@ struct Parts<S: Shared>(Vec<Part<S>>);
 
 impl<S: Shared> Drop for Parts<S> {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|part| part.queues.into_shared().release());
+        self.0.drain(..).for_each(|part| let_go(part.queues.into_shared(), part.is_sticky));
     }
+}
+
+fn let_go<S: Shared>(shared: S, is_sticky: bool) {
+    if is_sticky { shared.retire() } else { shared.release() }
 }
 
 /// The thread that keeps the queues of a collector moving. Each has one of its own, so that none waits while another

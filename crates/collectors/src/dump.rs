@@ -33,7 +33,8 @@ pub(crate) fn open<M: SharedMemory>(
     places.dump = block.address();
     let group = Group::new(layout.tensors, states, threads);
     let tensors = Tensors { layout, recorder: Arc::clone(recorder), arenas, lost: 0 };
-    Ok(Part { queues: Queues::new(block, layout.queues, vec![group]), collector: Box::new(tensors) })
+    let queues = Queues::new(block, layout.queues, vec![group]);
+    Ok(Part { queues, collector: Box::new(tensors), is_sticky: false })
 }
 
 /// A thread's arena, which its state tells of.

@@ -28,7 +28,8 @@ pub(crate) fn open<M: SharedMemory>(
     (places.pmu, places.pmu_rings) = (block.address(), table);
     let group = Group::new(layout.rows, states, cores);
     let rows = Rows { layout, recorder: Arc::clone(recorder) };
-    Ok(Part { queues: Queues::new(block, layout.queues, vec![group]), collector: Box::new(rows) })
+    let queues = Queues::new(block, layout.queues, vec![group]);
+    Ok(Part { queues, collector: Box::new(rows), is_sticky: false })
 }
 
 struct Rows {

@@ -22,7 +22,8 @@ pub(crate) fn open<M: SharedMemory>(
     places.scopes = block.address();
     let group = Group::new(layout.borders, states, 1);
     let borders = Borders { layout, recorder: Arc::clone(recorder) };
-    Ok(Part { queues: Queues::new(block, layout.queues, vec![group]), collector: Box::new(borders) })
+    let queues = Queues::new(block, layout.queues, vec![group]);
+    Ok(Part { queues, collector: Box::new(borders), is_sticky: false })
 }
 
 struct Borders {

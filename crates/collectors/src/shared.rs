@@ -91,6 +91,10 @@ pub trait Shared: Send + 'static {
     /// Gives everything back. Nobody can be told of an error; what the device may still write to has to be kept until
     /// it cannot any more.
     fn release(self);
+
+    /// As [`release`](Self::release), of a block that programs may write to even in later launches, which do not ask
+    /// for it: those of others hold on to the swimlane's (`spec/device-abi.md`, trap 20). It is enough to keep the last.
+    fn retire(self);
 }
 
 /// The content of a block: zeros, but for what is put there.

@@ -23,7 +23,8 @@ pub(crate) fn open<M: SharedMemory>(
     places.submits = block.address();
     let group = Group::new(layout.submits, states, 1);
     let submits = Submits { layout, recorder: Arc::clone(recorder), open: None, more: 0, strange: 0 };
-    Ok(Part { queues: Queues::new(block, layout.queues, vec![group]), collector: Box::new(submits) })
+    let queues = Queues::new(block, layout.queues, vec![group]);
+    Ok(Part { queues, collector: Box::new(submits), is_sticky: false })
 }
 
 struct Submits {

@@ -58,7 +58,8 @@ pub(crate) fn open<M: SharedMemory>(
         times: HashMap::new(),
         phases: phases::none(threads as usize),
     };
-    Ok(Part { queues: Queues::new(block, layout.queues, groups), collector: Box::new(records) })
+    let queues = Queues::new(block, layout.queues, groups);
+    Ok(Part { queues, collector: Box::new(records), is_sticky: true })
 }
 
 /// The table by which cores find where to tell their times. With rings, it is the host that makes them.

@@ -15,6 +15,7 @@ pub(crate) struct Bytes {
     pub(crate) buffers: BTreeMap<u64, Vec<u8>>,
     /// Blocks and buffers that were given back.
     pub(crate) is_released: bool,
+    pub(crate) is_retired: bool,
 }
 
 pub(crate) const BLOCK: u64 = 1 << 48;
@@ -201,6 +202,11 @@ impl<D: Device> Shared for Host<D> {
 
     fn release(self) {
         self.world.lock().unwrap().memory.is_released = true;
+    }
+
+    fn retire(self) {
+        self.world.lock().unwrap().memory.is_retired = true;
+        self.release();
     }
 }
 

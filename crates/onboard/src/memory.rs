@@ -25,6 +25,8 @@ struct Table {
     windows: BTreeMap<u64, u64>,
     /// Of these, what the host sees as it is.
     mapped: BTreeSet<u64>,
+    /// What nobody uses but programs that do not know it.
+    retired: Vec<u64>,
 }
 
 impl Table {
@@ -80,6 +82,11 @@ impl DeviceMemory {
         }
         table.live.remove(&address);
         Ok(())
+    }
+
+    /// Keeps allocations until others are retired, or until the end; returns those from before, to be freed.
+    pub(crate) fn retire(&self, allocations: Vec<u64>) -> Vec<u64> {
+        std::mem::replace(&mut lock(&self.table).retired, allocations)
     }
 
     /// Allocates and fills.
@@ -143,6 +150,7 @@ impl DeviceMemory {
     pub(crate) fn release_all(&self) -> Result<(), HalError> {
         let mut guard = lock(&self.table);
         let table = &mut *guard;
+        table.retired.clear();
         let mut result = Ok(());
         for part in [&mut table.live, &mut table.parked] {
             part.retain(|&address, _| match self.free_unmapped(&mut table.mapped, address) {

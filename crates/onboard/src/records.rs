@@ -137,15 +137,26 @@ impl Shared for DeviceBlock {
         let Self { inner, window, allocations, .. } = self;
         // Not to be looked at any more.
         drop(window);
-        if let Err(error) = inner.attach() {
+        free(&inner, allocations);
+    }
+
+    fn retire(self) {
+        let Self { inner, window, allocations, .. } = self;
+        drop(window);
+        let before = inner.memory.retire(allocations);
+        free(&inner, before);
+    }
+}
+
+fn free(inner: &Inner, allocations: Vec<u64>) {
+    if let Err(error) = inner.attach() {
+        log::warn!("memory of a collector is kept until the device is given back: {error}");
+        return;
+    }
+    let park = inner.is_lost();
+    for address in allocations {
+        if let Err(error) = inner.memory.free(address, park) {
             log::warn!("memory of a collector is kept until the device is given back: {error}");
-            return;
-        }
-        let park = inner.is_lost();
-        for address in allocations {
-            if let Err(error) = inner.memory.free(address, park) {
-                log::warn!("memory of a collector is kept until the device is given back: {error}");
-            }
         }
     }
 }

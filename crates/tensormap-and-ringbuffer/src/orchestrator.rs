@@ -1,67 +1,28 @@
 //! The front of the device half: what an orchestration calls (`spec/public-abi.md`, section D.5).
 
+mod clock;
+mod elements;
+mod submission;
+
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use device_runner::{Chip, DeviceTime, KernelTable, TaskId, Topology};
+use device_runner::{Chip, KernelTable, TaskId, Topology};
 use run_records::scope::Border;
 use run_records::swimlane::OrchestratorWork;
 use task_interface::TensorArgType;
 use task_interface::trb::{
-    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MAX_TENSOR_ARGS, MixedKernels, ResourceShape,
-    SCOPE_TASKS_CAP, ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo, TensorError,
-    TrbErrorCode,
+    FANIN_INLINE_CAP, MAX_SCOPE_DEPTH, MAX_SUBTASKS_PER_TASK, MixedKernels, ResourceShape, SCOPE_TASKS_CAP,
+    ScopeMode, TaskOutputTensors, TaskToken, Tensor, TensorCreateInfo, TensorError, TrbErrorCode,
 };
 
 use crate::derivation;
-use crate::gm;
-use crate::rings::{Full, Packed, Slot, pack_outputs};
+use crate::rings::{Full, Packed, Slot};
 use crate::state::{RINGS, Shared, State};
 use crate::tensormap::Handle;
 use crate::trace::{Site, Trace};
-
-/// One tensor argument.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ArgTensor {
-    /// A tensor that exists.
-    Existing(TensorArgType, Tensor),
-    /// An output to be allocated.
-    Create(TensorCreateInfo),
-}
-
-impl ArgTensor {
-    /// What is known of a tensor that exists.
-    fn existing(&self) -> Option<(TensorArgType, &Tensor)> {
-        match self {
-            Self::Existing(tag, tensor) => Some((*tag, tensor)),
-            Self::Create(_) => None,
-        }
-    }
-}
-
-/// The arguments of a task.
-#[derive(Debug, Default)]
-pub(crate) struct Submission {
-    pub(crate) tensors: Vec<ArgTensor>,
-    pub(crate) scalars: Vec<u64>,
-    pub(crate) deps: Vec<TaskToken>,
-    pub(crate) blocks: u32,
-    pub(crate) sync_start: bool,
-    /// Tensors to be dumped, bit i for tensor i; `None` if none is chosen.
-    pub(crate) chosen: Option<u64>,
-}
-
-impl Submission {
-    /// Makes it empty, keeping its memory.
-    pub(crate) fn clear(&mut self) {
-        self.tensors.clear();
-        self.scalars.clear();
-        self.deps.clear();
-        self.blocks = 1;
-        self.sync_start = false;
-        self.chosen = None;
-    }
-}
+use clock::Clock;
+pub(crate) use submission::{ArgTensor, Submission};
 
 #[derive(Debug)]
 struct Scope {
@@ -95,38 +56,6 @@ pub(crate) struct Orchestrator<'a> {
     covered: Vec<Handle>,
 }
 
-/// Device time of the orchestrator: it stands still while it waits, and goes on when what it waited for has come.
-struct Clock {
-    started: Instant,
-    waited: Duration,
-    /// How far it was put forward to what it waited for.
-    ahead: u64,
-}
-
-impl Clock {
-    fn now(&self) -> DeviceTime {
-        let busy = self.started.elapsed().saturating_sub(self.waited);
-        let busy = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
-        DeviceTime(busy.saturating_add(self.ahead))
-    }
-
-    /// The state, without the time that the scheduler holds it: on a device that would not stand in the way.
-    fn lock<'a>(&mut self, shared: &'a Shared) -> MutexGuard<'a, State> {
-        if let Some(state) = shared.try_lock() {
-            return state;
-        }
-        let started = Instant::now();
-        let state = shared.lock();
-        self.waited += started.elapsed();
-        state
-    }
-
-    /// Something was waited for that happened at this time.
-    fn advance_to(&mut self, time: DeviceTime) {
-        self.ahead += time.0.saturating_sub(self.now().0);
-    }
-}
-
 impl<'a> Orchestrator<'a> {
     pub(crate) fn new(
         shared: Arc<Shared>,
@@ -147,7 +76,7 @@ impl<'a> Orchestrator<'a> {
             open_tasks: 0,
             window,
             spare_lists: Vec::new(),
-            clock: Clock { started: Instant::now(), waited: Duration::ZERO, ahead: 0 },
+            clock: Clock::start(),
             trace,
             producers: Vec::new(),
             covered: Vec::new(),
@@ -386,7 +315,7 @@ impl<'a> Orchestrator<'a> {
         })?;
         let ring = depth.min(RINGS - 1);
         self.check_scope(ring)?;
-        let packed = match pack(submission) {
+        let packed = match submission.pack() {
             Ok(packed) => packed,
             Err(message) => {
                 self.fail(TrbErrorCode::InvalidArgs, message);
@@ -485,14 +414,14 @@ impl<'a> Orchestrator<'a> {
     fn call_chip<T>(&mut self, call: impl FnOnce(&dyn Chip) -> T) -> T {
         let start = self.trace.has_tensors().then(Instant::now);
         let result = call(self.chip);
-        self.clock.waited += start.map_or(Duration::ZERO, |start| start.elapsed());
+        self.clock.stood_still(start.map_or(Duration::ZERO, |start| start.elapsed()));
         result
     }
 
     fn wait_beyond(&mut self, seen: u64) -> bool {
         let start = Instant::now();
         let progressed = self.chip.wait_beyond(seen);
-        self.clock.waited += start.elapsed();
+        self.clock.stood_still(start.elapsed());
         progressed
     }
 
@@ -535,68 +464,6 @@ impl<'a> Orchestrator<'a> {
         }
         true
     }
-
-    /// Reads one element once all writers have ended.
-    pub(crate) fn get_tensor_data(&mut self, tensor: &Tensor, indices: &[u32]) -> u64 {
-        match self.await_element(tensor, indices, false) {
-            // SAFETY: the orchestration vouches for the tensor, whose writers have ended.
-            Some((address, bytes)) => unsafe { gm::read_element(address, bytes) },
-            None => 0,
-        }
-    }
-
-    /// Writes one element once all writers, and all their readers, have ended.
-    pub(crate) fn set_tensor_data(&mut self, tensor: &Tensor, indices: &[u32], value: u64) {
-        if let Some((address, bytes)) = self.await_element(tensor, indices, true) {
-            // SAFETY: the orchestration vouches for the tensor, which nobody uses now.
-            unsafe { gm::write_element(address, bytes, value) };
-        }
-    }
-
-    fn await_element(&mut self, tensor: &Tensor, indices: &[u32], readers_too: bool) -> Option<(u64, usize)> {
-        if tensor.buffer_addr == 0 {
-            log::error!("tensor data was asked for at address 0");
-            return None;
-        }
-        let (bytes, address) = match (tensor.dtype(), tensor.element_address(indices)) {
-            (Ok(dtype), Ok(address)) => (dtype.element_size(), address),
-            (Err(error), _) | (_, Err(error)) => {
-                self.fail(TrbErrorCode::InvalidArgs, format!("tensor data: {error}"));
-                return None;
-            }
-        };
-        loop {
-            let seen = self.call_chip(|chip| chip.progress());
-            if self.is_settled(tensor, readers_too) {
-                return Some((address, bytes));
-            }
-            let progressed = self.wait_beyond(seen);
-            if self.is_fatal() {
-                return None;
-            }
-            if !progressed && !self.is_settled(tensor, readers_too) {
-                let message = "tensor data is waited for, but nothing that runs can write it";
-                self.fail(TrbErrorCode::TensorWaitTimeout, message);
-                return None;
-            }
-        }
-    }
-
-    fn is_settled(&mut self, tensor: &Tensor, readers_too: bool) -> bool {
-        self.producers.clear();
-        self.covered.clear();
-        let shared = Arc::clone(&self.shared);
-        let state = self.clock.lock(&shared);
-        derive(&state, TensorArgType::Input, tensor, &mut self.producers, &mut self.covered);
-        let writers = || self.producers.iter().filter_map(|&producer| state.task(producer));
-        let settled = writers().all(|task| task.completed && (!readers_too || task.consumers_left == 0));
-        if settled {
-            let ends = writers().map(|task| task.ended_at);
-            let ended = ends.chain([state.past.writers_of(tensor.buffer_addr)]).max();
-            self.clock.advance_to(ended.unwrap_or_default());
-        }
-        settled
-    }
 }
 
 /// Dependencies of one tensor argument (`spec/public-abi.md`, section D.5, the table of tags).
@@ -618,20 +485,6 @@ fn derive(
             covered.push(handle);
         }
     });
-}
-
-/// Sizes and places of a task's outputs.
-fn pack(submission: &Submission) -> Result<Packed, String> {
-    let mut sizes = [0; MAX_TENSOR_ARGS];
-    let mut count = 0;
-    for tensor in &submission.tensors {
-        if let ArgTensor::Create(info) = tensor {
-            let size = sizes.get_mut(count).ok_or_else(|| "a task has too many outputs".to_owned())?;
-            *size = info.nbytes().map_err(|error| format!("an output cannot be created: {error}"))?;
-            count += 1;
-        }
-    }
-    pack_outputs(&sizes[..count]).map_err(|error| error.to_string())
 }
 
 /// Writes a task's tensors and scalars where its kernels will find them; its outputs.

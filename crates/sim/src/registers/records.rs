@@ -135,6 +135,11 @@ impl Shared for RecordBlock {
             }
         }
     }
+
+    /// Programs are loaded anew after such a launch, and know nothing of it.
+    fn retire(self) {
+        self.release();
+    }
 }
 
 #[cfg(test)]
