@@ -19,9 +19,9 @@ fn folder(arch: &str, runtime: &str) -> PathBuf {
     tree().join(arch).join("sim").join(runtime)
 }
 
-/// Runs a program on libraries for hardware, over the stand-in for CANN: LIBRARY PROGRAMS GRAPHS and what else it takes.
-/// Nothing may be left on a device, or have been done there that CANN forbids.
-fn on_hardware(program: &Path, others: &[&str]) {
+/// Runs a program on libraries for hardware, over the stand-in for CANN: LIBRARY PROGRAMS GRAPHS and what else it takes,
+/// which may be below a folder of its own. Nothing may be left on a device, or have been done there that CANN forbids.
+fn on_hardware(program: &Path, others: impl Fn(&Path) -> Vec<PathBuf>) {
     let libraries = soft_cann::libraries_dir().expect("the stand-in's libraries");
     for arch in ARCHS {
         for runtime in RUNTIMES {
@@ -29,7 +29,7 @@ fn on_hardware(program: &Path, others: &[&str]) {
             let scratch = tempfile::tempdir().expect("a scratch directory");
             let report = scratch.path().join("report");
             let mut arguments = vec![folder.join("libhost_runtime.so"), folder, graphs().to_owned()];
-            arguments.extend(others.iter().map(PathBuf::from));
+            arguments.extend(others(scratch.path()));
             let environment = [
                 ("LD_LIBRARY_PATH", libraries.as_os_str()),
                 ("SOFT_CANN_CHIP", OsStr::new(arch)),
@@ -45,19 +45,17 @@ fn on_hardware(program: &Path, others: &[&str]) {
 
 #[test]
 fn a_client_s_day_on_hardware() {
-    on_hardware(&program("happy.c"), &[]);
+    on_hardware(&program("happy.c"), |_| Vec::new());
 }
 
 #[test]
 fn every_error_on_hardware() {
-    let written = tempfile::tempdir().expect("a scratch folder");
-    let folder = written.path().join("of a run");
-    on_hardware(&program("errors.c"), &[folder.to_str().expect("a path that is text")]);
+    on_hardware(&program("errors.c"), |scratch| vec![scratch.join("of a run")]);
 }
 
 #[test]
 fn contexts_on_threads_on_hardware() {
-    on_hardware(&program("threads.c"), &["4", "20"]);
+    on_hardware(&program("threads.c"), |_| vec!["4".into(), "20".into()]);
 }
 
 /// Calls `test` with the chip, the runtime, and the arguments LIBRARY PROGRAMS GRAPHS.
