@@ -187,6 +187,6 @@ not json
             is_shown: false,
         };
         let error = build(&product).unwrap_err().to_string();
-        assert!(error.contains("workshop with features nonsense") && error.contains("nonsense`"), "{error}");
+        assert!(error.contains("workshop with features nonsense: \nerror: "), "{error}");
     }
 }
