@@ -44,7 +44,10 @@ fn read(folder: &Path) -> Run {
 }
 
 /// That tasks ran behind each other, even ones on AIV cores and odd ones on AIC cores.
-fn check_chain(swimlane: &Swimlane, tasks: usize, level: u32, what: &str) {
+fn check_chain(swimlane: &Swimlane, tasks: usize, level: u32, backend: &Backend) {
+    let what = backend.name();
+    // Where the graph is built while it runs, the next task may come when this one has ended.
+    let may_come_late = backend.runtime == RuntimeKind::TensormapAndRingbuffer;
     assert_eq!((swimlane.level, swimlane.tasks.len()), (level, tasks), "{what}");
     let mut records = swimlane.tasks.clone();
     records.sort_by_key(|record| record.task_id & 0xffff_ffff);
@@ -57,7 +60,8 @@ fn check_chain(swimlane: &Swimlane, tasks: usize, level: u32, what: &str) {
         }
         if let Some(fanout) = &record.fanout {
             let next = records.get(index + 1).map(|next| next.task_id);
-            assert!(fanout.iter().copied().eq(next), "{what}: {record:?}");
+            let is_late = may_come_late && fanout.is_empty();
+            assert!(is_late || fanout.iter().copied().eq(next), "{what}: {record:?}");
         }
     }
     assert!(records.windows(2).all(|pair| pair[0].end <= pair[1].start), "{what}");
@@ -81,7 +85,7 @@ fn swimlanes_come_from_the_device_and_go_with_the_run() {
                 continue;
             }
             let swimlane = read(scratch.path()).swimlane.unwrap();
-            check_chain(&swimlane, 7, u32::try_from(level).unwrap(), &what);
+            check_chain(&swimlane, 7, u32::try_from(level).unwrap(), &backend);
             let has_fanout = backend.platform == Platform::A5 && level >= 2;
             assert!(swimlane.tasks.iter().all(|task| task.fanout.is_some() == has_fanout), "{what}");
         }
@@ -101,7 +105,7 @@ fn many_buffers_of_records_lose_nothing() {
         call.config.block_dim = 1;
         let outcome = call.run(&worker, &handle).unwrap();
         assert_eq!(outcome.recorded.lost, 0, "{}", backend.name());
-        check_chain(&read(scratch.path()).swimlane.unwrap(), 4_500, 2, &backend.name());
+        check_chain(&read(scratch.path()).swimlane.unwrap(), 4_500, 2, &backend);
         drop(handle);
         place.close(worker);
     }
