@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         // Whoever reads has seen enough, as in `cargo xtask st | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
@@ -83,6 +83,33 @@ fn project() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
+/// An error with its causes. Many errors of the libraries have theirs in their own text, which is said once then.
+fn explain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn every_cause_is_told_once() {
+        let error = Err::<(), _>(io::Error::other("the disk is full")).context("cannot write x").unwrap_err();
+        assert_eq!(explain(&error), "cannot write x: the disk is full");
+        let error = error.context("no report: cannot write x: the disk is full");
+        assert_eq!(explain(&error), "no report: cannot write x: the disk is full");
+    }
 }
