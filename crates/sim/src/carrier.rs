@@ -5,7 +5,7 @@ use std::thread::{Builder, JoinHandle};
 use device_runner::{Chip, DeviceError, GlobalMemory, KernelArgs, KernelContext};
 use task_interface::trb::DISPATCH_MAX_ARGS;
 
-use crate::engine::{Engine, State};
+use crate::engine::{Engine, Next, State};
 use crate::identity;
 use crate::run::{Done, Job, RunShared, Work};
 use crate::threads::WatchedThread;
@@ -38,20 +38,27 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
                 Work::Orchestration(run, _) => run,
             };
             join(&mut joined, run);
-            let go_on;
-            (state, go_on) = carry_out(engine, index, thread, work);
-            if !go_on {
-                return;
+            let next;
+            (state, next) = carry_out(engine, index, thread, work);
+            match next {
+                Next::Work => continue,
+                Next::Leave => return,
+                Next::Rest => {
+                    // Others work for the run, so that nothing of it ends here, under the lock.
+                    leave(&mut joined);
+                    state = engine.park(state);
+                    continue;
+                }
             }
-            continue;
         }
+        // Kernels and pipe memory of the run must not be kept by an idle thread.
         if joined.as_ref().is_some_and(|run| !state.is_current(run.serial)) {
-            // Kernels and pipe memory of the run must not be kept by an idle thread.
             drop(state);
             leave(&mut joined);
             state = engine.lock();
             continue;
         }
+        leave(&mut joined);
         if !state.has_run() && engine.is_surplus(index) {
             state.leave(index);
             return;
@@ -63,19 +70,19 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
     }
 }
 
-/// Does the work and reports it; whether the carrier goes on.
+/// Does the work and reports it; what the carrier does then.
 fn carry_out<'e>(
     engine: &'e Arc<Engine>,
     index: usize,
     thread: &WatchedThread,
     work: Work,
-) -> (MutexGuard<'e, State>, bool) {
+) -> (MutexGuard<'e, State>, Next) {
     match work {
         Work::Task(mut job) => {
             let done = execute(engine, thread, &mut job);
             let mut state = engine.lock();
-            let go_on = engine.finish_job(&mut state, index, &job, done);
-            (state, go_on)
+            let next = engine.finish_job(&mut state, index, &job, done);
+            (state, next)
         }
         Work::Orchestration(run, code) => {
             let serial = run.serial;
@@ -83,8 +90,8 @@ fn carry_out<'e>(
             // What it throws or panics with is its program's to catch; nothing may pass this thread.
             let _ = thread.inside(|| catch_unwind(AssertUnwindSafe(|| code.run(&chip))));
             let mut state = engine.lock();
-            let go_on = engine.finish_orchestration(&mut state, serial);
-            (state, go_on)
+            let next = engine.finish_orchestration(&mut state, serial);
+            (state, next)
         }
     }
 }
@@ -120,8 +127,9 @@ fn join(joined: &mut Option<Arc<RunShared>>, run: &Arc<RunShared>) {
 }
 
 fn leave(joined: &mut Option<Arc<RunShared>>) {
-    identity::leave_run();
-    *joined = None;
+    if joined.take().is_some() {
+        identity::leave_run();
+    }
 }
 
 fn execute(engine: &Engine, thread: &WatchedThread, job: &mut Job) -> Done {

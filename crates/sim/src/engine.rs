@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::cores::CoreTable;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
 use crate::monitor::Ending;
+use crate::pace::Typical;
 use crate::record::Record;
 use crate::run::{Done, Job, Orchestration, Run, RunShared, Work};
 use crate::threads::{Activity, WatchedThread};
@@ -28,8 +29,8 @@ pub(crate) struct Engine {
     ended: Condvar,
     /// An orchestration that waits for a task to end waits here.
     progressed: Condvar,
-    /// Whether the last kernel took so long that a second carrier pays.
-    slow_kernels: AtomicBool,
+    /// How long the kernel that ended last typically takes.
+    typical: Typical,
     /// Changes at each launch, for carriers that look for work without the lock.
     launches: AtomicU64,
     /// Serial of the last run that ended, for clients that look for it without the lock.
@@ -70,8 +71,15 @@ struct CarrierEntry {
 /// Carriers that stay with the device while it is idle, even if it has fewer permits.
 const KEPT_CARRIERS: usize = 3;
 
-/// A kernel of this length is worth waking a second carrier, which costs 5 to 50 us.
-const SLOW_KERNEL: Duration = Duration::from_micros(10);
+/// What a carrier does after its task.
+pub(crate) enum Next {
+    /// It looks for another one.
+    Work,
+    /// It waits until it is called, as the others are quicker without it.
+    Rest,
+    /// It ends: its run was given up, and it with it.
+    Leave,
+}
 
 impl Engine {
     pub(crate) fn new(space: Arc<AddressSpace>, jobs: Arc<Jobs>, permits: usize) -> Arc<Self> {
@@ -93,7 +101,7 @@ impl Engine {
             work: Condvar::new(),
             ended: Condvar::new(),
             progressed: Condvar::new(),
-            slow_kernels: AtomicBool::new(false),
+            typical: Typical::default(),
             launches: AtomicU64::new(0),
             last_ended: AtomicU64::new(0),
             space,
@@ -240,17 +248,18 @@ impl Engine {
     /// Without other carriers the run is only slower, so failures to make one do not matter.
     fn call_others(self: &Arc<Self>, state: &mut State, job: &Job) {
         let followers = state.run.as_ref().map_or(0, |run| run.followers);
-        if followers > 0 && !job.run.kernels[job.dispatch.kernel as usize].is_short() {
+        let pace = job.kernel().pace();
+        if followers > 0 && !pace.is_short() {
             for _ in 0..followers {
                 let _ = self.wake_carrier(state);
             }
-        } else if self.slow_kernels.load(Ordering::Relaxed) && state.can_start_more() {
+        } else if pace.typical().is_worth_waking() && state.can_start_more() {
             let _ = self.wake_carrier(state);
         }
     }
 
-    /// A carrier has ended its task. `false` when the run was given up meanwhile: the carrier has to go.
-    pub(crate) fn finish_job(&self, state: &mut State, carrier: usize, job: &Job, done: Done) -> bool {
+    /// A carrier has ended its task.
+    pub(crate) fn finish_job(&self, state: &mut State, carrier: usize, job: &Job, done: Done) -> Next {
         let Some(run) = state.current(job.run.serial) else {
             return self.note_return(state);
         };
@@ -263,16 +272,17 @@ impl Engine {
                 source,
             });
         }
-        let slow = done.duration > SLOW_KERNEL;
-        job.run.kernels[job.dispatch.kernel as usize].note_short(!slow);
-        self.slow_kernels.store(slow, Ordering::Relaxed);
+        let pace = job.kernel().pace();
+        pace.note(done.duration);
+        self.typical.set(pace.typical());
+        let rest = run.running > 0 && !run.leaves_room_for_another(pace.typical());
         self.wake_orchestration(state);
         self.settle(state);
-        true
+        if rest { Next::Rest } else { Next::Work }
     }
 
-    /// The orchestration has returned. `false` when the run was given up meanwhile.
-    pub(crate) fn finish_orchestration(&self, state: &mut State, serial: u64) -> bool {
+    /// The orchestration has returned.
+    pub(crate) fn finish_orchestration(&self, state: &mut State, serial: u64) -> Next {
         let Some(run) = state.current(serial) else {
             return self.note_return(state);
         };
@@ -280,14 +290,14 @@ impl Engine {
         run.running -= 1;
         run.progress += 1;
         self.settle(state);
-        true
+        Next::Work
     }
 
     /// Something that was given up has returned after all.
-    fn note_return(&self, state: &mut State) -> bool {
+    fn note_return(&self, state: &mut State) -> Next {
         state.abandoned -= 1;
         self.space.kernel_returned();
-        false
+        Next::Leave
     }
 
     /// Blocks an orchestration until more than `seen` tasks have ended, see [`Chip::wait_beyond`].
@@ -361,7 +371,7 @@ impl Engine {
 
     /// An orchestration has added tasks.
     pub(crate) fn tasks_added(self: &Arc<Self>) {
-        if self.slow_kernels.load(Ordering::Relaxed) {
+        if self.typical.is_worth_waking() {
             let mut state = self.lock();
             if state.can_start_more() {
                 let _ = self.wake_carrier(&mut state);
@@ -394,10 +404,23 @@ impl Engine {
         if found || run_ended || state.shutdown || state.can_start_more() {
             return Some(state);
         }
+        Some(self.park(state))
+    }
+
+    /// Blocks a carrier until it is called.
+    pub(crate) fn park<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.shutdown {
+            return state;
+        }
         state.parked += 1;
         let mut state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         state.parked -= 1;
-        Some(state)
+        state
+    }
+
+    /// Whether it pays that a run which gets on has another carrier.
+    pub(crate) fn pays_another(&self) -> bool {
+        self.typical.leaves_room_for(1)
     }
 
     /// Whether the run of this serial has ended; needs no lock.
@@ -506,6 +529,11 @@ impl State {
     /// Whether more could start if more kernels were allowed to run.
     pub(crate) fn has_startable(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.ended && run.program.has_startable(&run.cores))
+    }
+
+    /// Tasks of the run that have ended.
+    pub(crate) fn tasks_ended(&self) -> u64 {
+        self.run.as_ref().map_or(0, |run| run.progress)
     }
 
     /// How far the run has got, and whether anything is under way that may take its time.

@@ -1,21 +1,17 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use device_runner::{DeviceError, KernelContext, KernelHandle, KernelSource, NativeKernel};
 use object_loader::{SharedObject, SymbolAddress};
 
 use crate::identity;
-
-/// A kernel that sometimes waits for others must not be taken for one that never does.
-const CALLS_TO_REGAIN_TRUST: i32 = 64;
+use crate::pace::Pace;
 
 /// A kernel that carriers can call.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     code: Code,
-    /// Grows with each quick return; see [`Kernel::is_short`].
-    trust: AtomicI32,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -28,24 +24,16 @@ enum Code {
 
 impl Kernel {
     fn new(code: Code) -> Self {
-        Self { code, trust: AtomicI32::new(0) }
+        Self { code, pace: Pace::default() }
     }
 
     pub(crate) fn is_native(&self) -> bool {
         matches!(self.code, Code::Native(_))
     }
 
-    /// Whether it can be expected to return quickly, and so waits for nobody: it has returned quickly at its
-    /// last calls, of which there must be many once it has not.
-    pub(crate) fn is_short(&self) -> bool {
-        self.trust.load(Ordering::Relaxed) > 0
-    }
-
-    /// Notes how it did in its last call.
-    pub(crate) fn note_short(&self, short: bool) {
-        let trust =
-            if short { (self.trust.load(Ordering::Relaxed) + 1).min(1) } else { -CALLS_TO_REGAIN_TRUST };
-        self.trust.store(trust, Ordering::Relaxed);
+    /// How long its calls take.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     fn load(name: &str, source: &KernelSource) -> Result<Self, object_loader::LoadError> {

@@ -33,6 +33,7 @@ mod kernels;
 mod memory;
 mod monitor;
 mod options;
+mod pace;
 mod record;
 mod registers;
 mod run;

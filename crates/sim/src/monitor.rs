@@ -34,6 +34,8 @@ pub(crate) struct Monitor {
     engine: Arc<Engine>,
     serial: u64,
     watchdog: Option<Duration>,
+    /// At the last look.
+    tasks_ended: u64,
     progress: u64,
     /// When `progress` was last seen to change.
     since: Instant,
@@ -53,6 +55,7 @@ impl Monitor {
             engine,
             serial,
             watchdog,
+            tasks_ended: 0,
             progress: 0,
             since: Instant::now(),
             looked: None,
@@ -110,10 +113,12 @@ impl Monitor {
         if self.has_ended() {
             return;
         }
-        if state.can_start_more() {
+        let ended = state.tasks_ended();
+        if (ended == self.tasks_ended || self.engine.pays_another()) && state.can_start_more() {
             // Without another carrier those that exist go on alone.
             let _ = self.engine.wake_carrier(state);
         }
+        self.tasks_ended = ended;
         self.engine.poll_memory(state);
         let (progress, pending) = state.progress();
         let now = Instant::now();

@@ -11,6 +11,7 @@ use device_runner::{
 use crate::cores::CoreTable;
 use crate::identity::PipeStates;
 use crate::kernels::Kernel;
+use crate::pace::Typical;
 use crate::record::Record;
 
 /// A launch under way.
@@ -163,7 +164,7 @@ impl Run {
     /// A task whose kernel can be expected to return at once, for a thread that has other things to do.
     pub(crate) fn start_short_task(&mut self, carrier: usize) -> Option<Job> {
         let kernel = self.program.peek_kernel(&self.cores)?;
-        if self.shared.kernels[kernel as usize].is_short() { self.start_task(carrier) } else { None }
+        if self.shared.kernels[kernel as usize].pace().is_short() { self.start_task(carrier) } else { None }
     }
 
     pub(crate) fn start_task(&mut self, carrier: usize) -> Option<Job> {
@@ -203,6 +204,14 @@ impl Run {
         self.allowed = self.running.max(permits);
     }
 
+    /// Whether those that work now are quicker with one more, which has just ended a kernel that takes `typical`.
+    pub(crate) fn leaves_room_for_another(&self, typical: &Typical) -> bool {
+        let kernels =
+            self.in_flight.iter().flatten().map(|flight| &self.shared.kernels[flight.kernel as usize]);
+        let mut lengths = kernels.map(|kernel| kernel.pace().typical()).chain([typical]);
+        lengths.any(|length| length.leaves_room_for(self.running))
+    }
+
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
         let flights = self.in_flight.iter().flatten();
         let mut tasks: Vec<_> = flights
@@ -220,6 +229,10 @@ impl Run {
 }
 
 impl Job {
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.run.kernels[self.dispatch.kernel as usize]
+    }
+
     /// The argument array: by value where the task has its own, else where it lies.
     pub(crate) fn args(&mut self) -> *mut i64 {
         match &mut self.dispatch.args {

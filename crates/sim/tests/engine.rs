@@ -447,6 +447,24 @@ fn dispatches_that_belong_together_run_together() {
     assert_eq!(bench.run(2, program).unwrap().program.completed(), 400);
 }
 
+/// Two threads that share such tasks fight for what is between them.
+#[test]
+fn quick_kernels_are_left_to_one_thread() {
+    const TASKS: usize = 50_000;
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&threads);
+    let quick = native("quick", move |_| {
+        seen.lock().unwrap().push(std::thread::current().id());
+        Ok(())
+    });
+    let bench = Bench::new(2, PATIENT, vec![quick]);
+    let (program, _) = fed(TASKS, TASKS, 0);
+    assert_eq!(bench.run(2, program).unwrap().program.completed(), TASKS as u64);
+    let threads = threads.lock().unwrap();
+    let changes = threads.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(changes < TASKS / 50, "{changes} changes of thread");
+}
+
 #[test]
 fn a_device_never_has_more_threads_than_its_cores_and_orchestration_need() {
     let barrier = Arc::new(Barrier::new(4));
