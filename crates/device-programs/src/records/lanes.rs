@@ -6,10 +6,11 @@ use task_interface::records::{CoreTimesMemory, SwimlaneMemory, TaskRecordHead};
 
 use super::RecordPlaces;
 use super::cores::Ended;
+use super::ring::Ring;
 use super::unit::{Ready, Unit};
 use crate::chip::Chip;
 use crate::memory::DeviceMemory;
-use crate::word::{Word, load_u64, store_u64};
+use crate::word::{Word, store_u64};
 
 /// When tasks ran on cores.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ struct Lane {
 enum Times {
     /// In buffers that the core fills; the host puts both together.
     Rotation(Rotation),
-    /// In a ring, whose address and memory this is.
-    Ring { memory: DeviceMemory, address: u64, mismatched: Word },
+    /// In a ring that is read here.
+    Ring(Ring),
 }
 
 impl Lanes {
@@ -115,12 +116,8 @@ impl Lane {
                 Times::Rotation(unsafe { Rotation::open(unit, state, places.core_times, core) })
             }
             CoreTimesMemory::Ring { address, .. } => {
-                let mismatched = layout.tasks.mismatched.unwrap_or(layout.tasks.dropped);
-                // SAFETY: fields of the state.
-                unsafe {
-                    let mismatched = Word::at(state + mismatched as u64);
-                    Times::Ring { memory, address: load_u64(state + *address as u64), mismatched }
-                }
+                // SAFETY: likewise, with the ring that the host has made for this core.
+                Times::Ring(unsafe { Ring::open(memory, (state, &layout.tasks), *address) })
             }
         };
         Self { tasks, times }
@@ -134,13 +131,10 @@ impl Lane {
                 self.tasks.push(ended.thread, bytemuck::bytes_of(&record));
                 rotation.count(ended.thread);
             }
-            Times::Ring { memory, address, mismatched } => {
-                let slot = u64::from(token % 2) * size_of::<arch_a5::records::TaskRecord>() as u64;
-                let told: Option<TaskRecordHead> = memory.read(*address + slot).ok();
-                let Some(told) = told.filter(|told| told.task_id & u64::from(u32::MAX) == u64::from(token))
-                else {
-                    self.tasks.tried();
-                    mismatched.store(mismatched.load().wrapping_add(1));
+            Times::Ring(ring) => {
+                let slot = (token, size_of::<arch_a5::records::TaskRecord>());
+                let told = ring.read(&mut self.tasks, slot, |told: &TaskRecordHead| told.task_id);
+                let Some(told) = told else {
                     log::error!("{} has not told when it ran {}", ended.core, ended.task);
                     return;
                 };

@@ -15,6 +15,8 @@ mod phases;
 #[cfg(feature = "aicpu")]
 mod pmu;
 #[cfg(feature = "aicpu")]
+mod ring;
+#[cfg(feature = "aicpu")]
 mod scopes;
 #[cfg(feature = "aicpu")]
 mod sinks;

@@ -1,20 +1,18 @@
-use std::mem::offset_of;
-
 use device_runner::{CoreId, PmuEvents, Topology};
 use task_interface::records::{PmuMemory, PmuRecordHead};
 
 use super::RecordPlaces;
 use super::cores::Ended;
+use super::ring::Ring;
 use super::unit::{Ready, Unit};
 use crate::chip::{Block, Chip};
 use crate::memory::DeviceMemory;
-use crate::word::{Word, load_u64};
+use crate::word::Word;
 
 /// What cores counted while tasks ran (`spec/device-abi.md`, section 6.3).
 #[derive(Debug)]
 pub(super) struct PmuRows {
     events: Option<&'static PmuEvents>,
-    memory: DeviceMemory,
     /// By core.
     rows: Vec<Row>,
 }
@@ -25,12 +23,6 @@ struct Row {
     counters: Option<Counters>,
     /// Through which the core tells, where it reads its counters itself.
     ring: Option<Ring>,
-}
-
-#[derive(Debug)]
-struct Ring {
-    address: u64,
-    mismatched: Word,
 }
 
 /// In PMU_CTRL_0, and in PMU_CTRL_1 where there is that register.
@@ -62,7 +54,7 @@ impl PmuRows {
             // SAFETY: the header is followed by the states, as the caller promises.
             unsafe { Row::open(layout, memory, (places.pmu, &ready), core) }
         });
-        Some(Self { events, memory, rows: rows.collect() })
+        Some(Self { events, rows: rows.collect() })
     }
 
     pub(super) fn arm(&mut self, core: CoreId, block: Option<&Block>) {
@@ -82,7 +74,7 @@ impl PmuRows {
 
     pub(super) fn ended(&mut self, ended: &Ended<'_>) {
         let Some(row) = self.rows.get_mut(ended.core.0 as usize) else { return };
-        let Some((total_cycles, counters)) = row.read(self.memory, ended.token) else {
+        let Some((total_cycles, counters)) = row.read(ended.token) else {
             return log::error!("{} has not told what it counted in {}", ended.core, ended.task);
         };
         let head = PmuRecordHead {
@@ -120,33 +112,21 @@ impl Row {
         // SAFETY: as the caller promises.
         let unit = unsafe { Unit::open(memory, ready, (state, &layout.rows), core) };
         let ring = layout.ring.map(|(_, address)| {
-            let mismatched = layout.rows.mismatched.unwrap_or(layout.rows.dropped);
-            // SAFETY: fields of the state.
-            unsafe {
-                Ring {
-                    address: load_u64(state + address as u64),
-                    mismatched: Word::at(state + mismatched as u64),
-                }
-            }
+            // SAFETY: likewise, with the ring that the host has made for this core.
+            unsafe { Ring::open(memory, (state, &layout.rows), address) }
         });
         Self { unit, counters: None, ring }
     }
 
     /// Cycles and counters of the task that has just ended; `None`, and counted, if the core has not told them.
-    fn read(&mut self, memory: DeviceMemory, token: u32) -> Option<(u64, Vec<u32>)> {
-        let Some(Ring { address, mismatched }) = &self.ring else {
+    fn read(&mut self, token: u32) -> Option<(u64, Vec<u32>)> {
+        let Some(ring) = &self.ring else {
             return Some(self.counters.as_ref().map_or((0, Vec::new()), Counters::read));
         };
-        let place = address + u64::from(token % 2) * size_of::<arch_a5::records::PmuRecord>() as u64;
-        let task = place + offset_of!(PmuRecordHead, task_id) as u64;
-        // SAFETY: a word of the ring, which the host has made for this core.
-        let told = *address != 0 && unsafe { load_u64(task) } & u64::from(u32::MAX) == u64::from(token);
-        let record: Option<arch_a5::records::PmuRecord> = told.then(|| memory.read(place).ok()).flatten();
-        if record.is_none() {
-            self.unit.tried();
-            mismatched.store(mismatched.load().wrapping_add(1));
-        }
-        record.map(|record| (record.head.pmu_total_cycles, record.pmu_counters.to_vec()))
+        let slot = (token, size_of::<arch_a5::records::PmuRecord>());
+        let task = |record: &arch_a5::records::PmuRecord| record.head.task_id;
+        let record = ring.read(&mut self.unit, slot, task)?;
+        Some((record.head.pmu_total_cycles, record.pmu_counters.to_vec()))
     }
 }
 
