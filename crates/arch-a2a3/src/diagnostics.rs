@@ -2,8 +2,13 @@
 
 use device_runner::{Diagnostics, PmuCounter, PmuEvents, SubmitRecords};
 
-pub(crate) static DIAGNOSTICS: Diagnostics =
-    Diagnostics { has_dep_gen: true, has_fanout: false, submits: SubmitRecords::Whole, pmu: &PMU };
+pub(crate) static DIAGNOSTICS: Diagnostics = Diagnostics {
+    has_dep_gen: true,
+    has_fanout: false,
+    submits: SubmitRecords::Whole,
+    has_idle_phases: false,
+    pmu: &PMU,
+};
 
 /// Hardware counters of a core.
 const COUNTERS: usize = 8;

@@ -2,8 +2,13 @@
 
 use device_runner::{Diagnostics, PmuCounter, PmuEvents, SubmitRecords};
 
-pub(crate) static DIAGNOSTICS: Diagnostics =
-    Diagnostics { has_dep_gen: false, has_fanout: true, submits: SubmitRecords::Steps, pmu: &PMU };
+pub(crate) static DIAGNOSTICS: Diagnostics = Diagnostics {
+    has_dep_gen: false,
+    has_fanout: true,
+    submits: SubmitRecords::Steps,
+    has_idle_phases: true,
+    pmu: &PMU,
+};
 
 /// Hardware counters of a core.
 const COUNTERS: usize = 10;

@@ -6,36 +6,8 @@ use task_interface::records::{PHASE_MAGIC, PhaseHeader, PhaseRecord};
 
 use crate::shared::Shared;
 
-/// Phases from this number on are the orchestrator's.
+/// Phases from this number on are the orchestrator's (`spec/device-abi.md`, section 6.1).
 const FIRST_OF_ORCHESTRATOR: u32 = 16;
-
-/// What the numbers of the scheduler's phases mean (`spec/device-abi.md`, section 6.1).
-fn scheduler_work(phase: u32) -> SchedulerWork {
-    match phase {
-        0 => SchedulerWork::Complete,
-        1 => SchedulerWork::Dispatch,
-        2 => SchedulerWork::Scan,
-        3 => SchedulerWork::Idle,
-        _ => SchedulerWork::Unknown,
-    }
-}
-
-/// Likewise, of the orchestrator's; the chips have different ones.
-fn orchestrator_work(phase: u32) -> OrchestratorWork {
-    match phase {
-        16 => OrchestratorWork::OrchSync,
-        17 => OrchestratorWork::OrchAlloc,
-        18 => OrchestratorWork::OrchParams,
-        19 => OrchestratorWork::OrchLookup,
-        20 => OrchestratorWork::OrchHeap,
-        21 => OrchestratorWork::OrchInsert,
-        22 => OrchestratorWork::OrchFanin,
-        23 => OrchestratorWork::OrchFinalize,
-        24 => OrchestratorWork::OrchScopeEnd,
-        25 => OrchestratorWork::OrchSubmit,
-        _ => OrchestratorWork::Unknown,
-    }
-}
 
 /// No phases of so many threads.
 pub(crate) fn none(threads: usize) -> Phases {
@@ -50,7 +22,7 @@ pub(crate) fn none(threads: usize) -> Phases {
 pub(crate) fn add(phases: &mut Phases, limits: &Limits, thread: u32, record: &PhaseRecord) {
     let (start, end) = (limits.time(record.start_time), limits.time(record.end_time));
     if record.phase_id < FIRST_OF_ORCHESTRATOR {
-        let work = scheduler_work(record.phase_id);
+        let work = SchedulerWork::from(record.phase_id);
         let pops = (work == SchedulerWork::Dispatch).then_some((record.extra1, record.extra2));
         if let Some(lane) = phases.schedulers.get_mut(thread as usize) {
             lane.push(SchedulerPass {
@@ -63,7 +35,7 @@ pub(crate) fn add(phases: &mut Phases, limits: &Limits, thread: u32, record: &Ph
             });
         }
     } else if let Some(lane) = phases.orchestrators.get_mut(thread as usize) {
-        let work = orchestrator_work(record.phase_id);
+        let work = OrchestratorWork::from(record.phase_id);
         lane.push(SubmitPhase { work, start, end, submit: record.loop_iter, task: TaskId(record.task_id) });
     }
 }

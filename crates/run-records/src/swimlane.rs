@@ -90,21 +90,22 @@ pub struct SchedulerPhase {
     pub pop_miss: Option<u32>,
 }
 
-/// The phases of a scheduler.
+/// The phases of a scheduler, with the numbers that devices record them by (`spec/device-abi.md`, section 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u32)]
 pub enum SchedulerWork {
     /// Cores that are done.
-    Complete,
+    Complete = 0,
     /// Tasks given to cores.
-    Dispatch,
+    Dispatch = 1,
     /// a5: looking for ready tasks.
-    Scan,
+    Scan = 2,
     /// a5: nothing to do.
-    Idle,
+    Idle = 3,
     /// A number that has no name.
     #[serde(other)]
-    Unknown,
+    Unknown = u32::MAX,
 }
 
 /// What the orchestrator did.
@@ -124,24 +125,50 @@ pub struct OrchestratorPhase {
     pub task_id: u64,
 }
 
-/// The phases of an orchestrator. a2a3 records whole submits, a5 their steps.
+/// The phases of an orchestrator, likewise. a2a3 records whole submits, a5 their steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say all that is known of them")]
+#[repr(u32)]
 pub enum OrchestratorWork {
-    OrchSubmit,
-    OrchSync,
-    OrchAlloc,
-    OrchParams,
-    OrchLookup,
-    OrchHeap,
-    OrchInsert,
-    OrchFanin,
-    OrchFinalize,
-    OrchScopeEnd,
+    OrchSync = 16,
+    OrchAlloc = 17,
+    OrchParams = 18,
+    OrchLookup = 19,
+    OrchHeap = 20,
+    OrchInsert = 21,
+    OrchFanin = 22,
+    OrchFinalize = 23,
+    OrchScopeEnd = 24,
+    OrchSubmit = 25,
     #[serde(other)]
-    Unknown,
+    Unknown = u32::MAX,
 }
+
+/// The numbers of phases, and what a number means.
+macro_rules! numbered {
+    ($work:ident: $($known:ident),+) => {
+        impl $work {
+            /// What devices record it by.
+            #[must_use]
+            pub const fn number(self) -> u32 {
+                self as u32
+            }
+        }
+
+        impl From<u32> for $work {
+            fn from(number: u32) -> Self {
+                [$(Self::$known),+].into_iter().find(|work| work.number() == number).unwrap_or(Self::Unknown)
+            }
+        }
+    };
+}
+
+numbered!(SchedulerWork: Complete, Dispatch, Scan, Idle);
+numbered!(
+    OrchestratorWork: OrchSync, OrchAlloc, OrchParams, OrchLookup, OrchHeap, OrchInsert, OrchFanin, OrchFinalize,
+    OrchScopeEnd, OrchSubmit
+);
 
 impl TaskRecord {
     /// A record of level 1; what follows from the arguments is filled in.
@@ -236,5 +263,22 @@ mod core_type {
             "aiv" => Ok(CoreType::Aiv),
             other => Err(D::Error::invalid_value(Unexpected::Str(other), &"\"aic\" or \"aiv\"")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OrchestratorWork, SchedulerWork};
+
+    #[test]
+    fn phases_are_known_by_their_numbers() {
+        let schedulers: Vec<u32> =
+            (0..99).filter(|&number| SchedulerWork::from(number).number() == number).collect();
+        assert_eq!(schedulers, [0, 1, 2, 3]);
+        let all = (0..99).filter(|&number| OrchestratorWork::from(number).number() == number);
+        assert!(all.eq(16..26));
+        assert_eq!(SchedulerWork::from(16), SchedulerWork::Unknown);
+        assert_eq!(OrchestratorWork::from(25), OrchestratorWork::OrchSubmit);
+        assert_eq!(OrchestratorWork::from(3), OrchestratorWork::Unknown);
     }
 }

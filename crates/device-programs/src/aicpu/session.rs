@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use device_runner::{Chip as ChipView, CoreId, DeviceOrchestration, DeviceTime, Dispatch, TaskId, Topology};
 
+use run_records::swimlane::SchedulerWork;
+
 use super::program::{Closed, Program};
 use super::start::Links;
 use super::table::CoreTable;
@@ -12,7 +14,7 @@ use super::{Budgets, FAILED};
 use crate::chip::ImageHead;
 use crate::patience::Patience;
 use crate::protocol::{LEFT, ended};
-use crate::records::{CoreRecords, Finished, Pass, SchedulerWork, SharedSinks};
+use crate::records::{CoreRecords, Finished, Passes, SharedSinks};
 
 /// A run whose cores are ready: its threads deal tasks to them until all is done.
 pub(super) struct Session {
@@ -134,9 +136,10 @@ impl Session {
 
     fn deal(&self, own: OwnCores) {
         let mut patience = Patience::new(self.budgets.idle);
+        let mut passes = self.passes(own);
         let mut seen = 0;
         while !self.is_over() {
-            let activity = self.step(own);
+            let activity = self.step(own, &mut passes);
             if activity != seen {
                 seen = activity;
                 patience.renew();
@@ -151,10 +154,14 @@ impl Session {
         }
     }
 
+    /// The passes of a loop that the thread begins.
+    fn passes(&self, own: OwnCores) -> Passes<'_> {
+        Passes::new(self.sinks.as_deref(), own.thread)
+    }
+
     /// Looks after the thread's own cores and gives all idle ones something to do; the count of what has happened.
-    fn step(&self, own: OwnCores) -> u64 {
-        let mut pass = self.sinks.as_ref().map(|sinks| sinks.begin_pass(own.thread));
-        let mut did = |work, tasks| pass.iter_mut().for_each(|pass: &mut Pass<'_>| pass.did(work, tasks));
+    fn step(&self, own: OwnCores, passes: &mut Passes<'_>) -> u64 {
+        passes.begin();
         let finished: Vec<CoreId> = own.iter().filter(|&core| self.has_ended(own, core)).collect();
         let mut state = self.lock();
         if let Some(sinks) = &self.sinks {
@@ -163,10 +170,10 @@ impl Session {
         for &core in &finished {
             self.complete(&mut state, own.thread, core);
         }
-        did(SchedulerWork::Complete, finished.len());
+        passes.did(SchedulerWork::Complete, finished.len());
         self.poll_memory(&mut state);
         let dispatched = self.dispatch(own, &mut state);
-        did(SchedulerWork::Dispatch, dispatched);
+        passes.did(SchedulerWork::Dispatch, dispatched);
         self.check_end(own, &mut state);
         state.activity + state.program.machine().activity()
     }
@@ -340,7 +347,7 @@ impl ChipView for Orchestrating<'_> {
     fn tasks_added(&self) {
         // Without other threads, cores only get tasks here.
         if self.own.iter().next().is_some() {
-            self.session.step(self.own);
+            self.session.step(self.own, &mut self.session.passes(self.own));
         }
     }
 
@@ -350,9 +357,10 @@ impl ChipView for Orchestrating<'_> {
 
     fn wait_beyond(&self, seen: u64) -> bool {
         let mut patience = Patience::new(self.session.budgets.idle);
+        let mut passes = self.session.passes(self.own);
         let mut last = 0;
         loop {
-            let activity = self.session.step(self.own);
+            let activity = self.session.step(self.own, &mut passes);
             if self.progress() > seen {
                 return true;
             }

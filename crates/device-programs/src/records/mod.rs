@@ -32,7 +32,7 @@ pub(crate) use self::core::Telling;
 #[cfg(feature = "aicpu")]
 pub(crate) use cores::{CoreRecords, Finished};
 #[cfg(feature = "aicpu")]
-pub(crate) use phases::{Pass, SchedulerWork};
+pub(crate) use phases::Passes;
 #[cfg(feature = "aicpu")]
 pub(crate) use sinks::{SharedSinks, Threads};
 

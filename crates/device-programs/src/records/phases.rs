@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Zeroable as _;
 use device_runner::{DevPtr, DeviceTime, GlobalMemory as _, PhaseSink, SubmitPhase};
-use run_records::swimlane::OrchestratorWork;
+use run_records::swimlane::SchedulerWork;
 use task_interface::records::{CoreTimesMemory, PHASE_MAGIC, PhaseHeader, PhaseRecord, SwimlaneMemory};
 
 use super::unit::{Ready, Unit};
@@ -32,30 +32,6 @@ struct Lane {
     /// Since the last record of dispatches: how often a task was found, and how often none.
     hits: u32,
     misses: u32,
-}
-
-/// What a scheduler does in a pass of its loop; the numbers of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SchedulerWork {
-    Complete = 0,
-    Dispatch = 1,
-}
-
-/// The number of what an orchestrator does.
-fn number(work: OrchestratorWork) -> u32 {
-    match work {
-        OrchestratorWork::OrchSync => 16,
-        OrchestratorWork::OrchAlloc => 17,
-        OrchestratorWork::OrchParams => 18,
-        OrchestratorWork::OrchLookup => 19,
-        OrchestratorWork::OrchHeap => 20,
-        OrchestratorWork::OrchInsert => 21,
-        OrchestratorWork::OrchFanin => 22,
-        OrchestratorWork::OrchFinalize => 23,
-        OrchestratorWork::OrchScopeEnd => 24,
-        OrchestratorWork::OrchSubmit => 25,
-        OrchestratorWork::Unknown => u32::MAX,
-    }
 }
 
 /// The levels from which on schedulers and orchestrators tell what they do.
@@ -152,7 +128,7 @@ impl Lane {
         self.unit.push(self.thread, bytemuck::bytes_of(record));
     }
 
-    fn pass(&mut self, work: SchedulerWork, (start, end): (u64, u64), tasks: u32) {
+    fn did(&mut self, work: SchedulerWork, (start, end): (u64, u64), tasks: u32) {
         if work == SchedulerWork::Dispatch {
             self.hits += tasks;
             // Looking ends with the first time that there is none.
@@ -160,58 +136,97 @@ impl Lane {
         }
         match work {
             _ if tasks == 0 => {}
-            SchedulerWork::Complete => self.push(&PhaseRecord {
-                start_time: start,
-                end_time: end,
-                loop_iter: self.pass,
-                phase_id: work as u32,
-                task_id: tasks.into(),
-                ..PhaseRecord::zeroed()
-            }),
             SchedulerWork::Dispatch => self.dispatches((start, end), tasks),
+            _ => self.push(&phase(work, self.pass, (start, end), tasks)),
         }
     }
 
-    fn dispatches(&mut self, (start, end): (u64, u64), tasks: u32) {
-        let (hits, misses) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses));
-        self.push(&PhaseRecord {
-            start_time: start,
-            end_time: end,
-            loop_iter: self.pass,
-            phase_id: SchedulerWork::Dispatch as u32,
-            task_id: tasks.into(),
-            extra1: hits,
-            extra2: misses,
-        });
+    fn dispatches(&mut self, times: (u64, u64), tasks: u32) {
+        let (extra1, extra2) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses));
+        let dispatch = phase(SchedulerWork::Dispatch, self.pass, times, tasks);
+        self.push(&PhaseRecord { extra1, extra2, ..dispatch });
     }
 }
 
-/// A pass of a scheduler's loop.
+fn phase(work: SchedulerWork, pass: u32, (start_time, end_time): (u64, u64), tasks: u32) -> PhaseRecord {
+    PhaseRecord {
+        start_time,
+        end_time,
+        loop_iter: pass,
+        phase_id: work.number(),
+        task_id: tasks.into(),
+        ..PhaseRecord::zeroed()
+    }
+}
+
+/// The passes of a scheduler's loop, as long as one comes right after the other.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
-    /// What is recorded of it, if anything is, and its thread.
+pub(crate) struct Passes<'a> {
+    /// What is recorded of them, if anything is, and their thread.
     phases: Option<(&'a PhaseRecords, u32)>,
-    /// When what is under way began.
+    /// When the pass that is under way began, and what it does at the moment.
+    began: u64,
     begun: u64,
+    idle: Option<Idle>,
 }
 
-impl<'a> Pass<'a> {
-    pub(super) fn begin(phases: Option<&'a PhaseRecords>, thread: u32) -> Self {
-        let begun = phases.map_or(0, |phases| now(phases.chip.arch));
-        if let Some(mut lane) = phases.and_then(|phases| phases.lane(thread)) {
-            lane.pass = lane.pass.saturating_add(1);
+/// Nothing was to be done since this pass began.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    since: u64,
+    pass: u32,
+}
+
+impl<'a> Passes<'a> {
+    /// Those of a thread, until the result is dropped.
+    pub(crate) fn new(sinks: Option<&'a SharedSinks>, thread: u32) -> Self {
+        let phases = sinks.and_then(|sinks| sinks.phases.as_ref());
+        Self { phases: phases.map(|phases| (phases, thread)), began: 0, begun: 0, idle: None }
+    }
+
+    /// A pass begins.
+    pub(crate) fn begin(&mut self) {
+        let Some((phases, thread)) = self.phases else { return };
+        self.began = now(phases.chip.arch);
+        self.begun = self.began;
+        let Some(mut lane) = phases.lane(thread) else { return };
+        lane.pass = lane.pass.saturating_add(1);
+        if phases.chip.arch.diagnostics().has_idle_phases {
+            // Until it turns out that there is something.
+            self.idle.get_or_insert(Idle { since: self.began, pass: lane.pass });
         }
-        Self { phases: phases.map(|phases| (phases, thread)), begun }
     }
 
     /// Something was done, to so many tasks.
     pub(crate) fn did(&mut self, work: SchedulerWork, tasks: usize) {
         let Some((phases, thread)) = self.phases else { return };
         let end = now(phases.chip.arch);
+        if tasks > 0 {
+            self.end_idle(self.began);
+        }
         if let Some(mut lane) = phases.lane(thread) {
-            lane.pass(work, (self.begun, end), u32::try_from(tasks).unwrap_or(u32::MAX));
+            lane.did(work, (self.begun, end), u32::try_from(tasks).unwrap_or(u32::MAX));
         }
         self.begun = end;
+    }
+
+    /// One record tells of all idle passes that followed each other, with the waits between them: a thread that looks
+    /// for work all the time would fill buffers faster than the host can empty them.
+    fn end_idle(&mut self, at: u64) {
+        let (Some((phases, thread)), Some(Idle { since, pass })) = (self.phases, self.idle.take()) else {
+            return;
+        };
+        if let Some(mut lane) = phases.lane(thread).filter(|_| since < at) {
+            lane.push(&phase(SchedulerWork::Idle, pass, (since, at), 0));
+        }
+    }
+}
+
+impl Drop for Passes<'_> {
+    fn drop(&mut self) {
+        if let Some((phases, _)) = self.phases {
+            self.end_idle(now(phases.chip.arch));
+        }
     }
 }
 
@@ -234,7 +249,7 @@ impl PhaseSink for OrchestratorPhases {
             start_time: ticks(phase.start),
             end_time: ticks(phase.end),
             loop_iter: phase.submit,
-            phase_id: number(phase.work),
+            phase_id: phase.work.number(),
             task_id: phase.task.0,
             ..PhaseRecord::zeroed()
         };

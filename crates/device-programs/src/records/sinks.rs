@@ -9,7 +9,7 @@ use run_records::dump::Stage;
 
 use super::RecordPlaces;
 use super::dump::Dump;
-use super::phases::{OrchestratorPhases, Pass, PhaseRecords};
+use super::phases::{OrchestratorPhases, PhaseRecords};
 use super::scopes::Scopes;
 use super::submits::SubmitRecords;
 use crate::chip::Chip;
@@ -70,11 +70,6 @@ impl SharedSinks {
         let Self { phases, scopes, submits, dump, .. } = &sinks;
         let any = phases.is_some() || scopes.is_some() || submits.is_some() || dump.is_some();
         any.then(|| Arc::new(sinks))
-    }
-
-    /// A thread begins a pass of its loop.
-    pub(crate) fn begin_pass(&self, thread: u32) -> Pass<'_> {
-        Pass::begin(self.phases.as_ref(), thread)
     }
 
     /// From now on it is this thread that drives the scheduler.

@@ -11,6 +11,8 @@ pub struct Diagnostics {
     pub has_fanout: bool,
     /// What is recorded of a submit.
     pub submits: SubmitRecords,
+    /// Whether schedulers record that they found nothing to do.
+    pub has_idle_phases: bool,
     /// What can be counted, by event type.
     pub pmu: &'static [PmuEvents],
 }

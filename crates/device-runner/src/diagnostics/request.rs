@@ -102,8 +102,13 @@ mod tests {
     static COUNTERS: [PmuCounter; 1] = [PmuCounter { event: 8, name: "busy" }];
     static EVENTS: [PmuEvents; 2] =
         [PmuEvents { event_type: 2, counters: &COUNTERS }, PmuEvents { event_type: 7, counters: &COUNTERS }];
-    const CHIP: Diagnostics =
-        Diagnostics { has_dep_gen: true, has_fanout: false, submits: SubmitRecords::Whole, pmu: &EVENTS };
+    const CHIP: Diagnostics = Diagnostics {
+        has_dep_gen: true,
+        has_fanout: false,
+        submits: SubmitRecords::Whole,
+        has_idle_phases: false,
+        pmu: &EVENTS,
+    };
 
     fn request(change: impl FnOnce(&mut CallConfig), chip: &Diagnostics) -> Option<Request> {
         let mut config = CallConfig::default();

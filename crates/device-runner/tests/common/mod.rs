@@ -58,8 +58,13 @@ impl Arch for TestArch {
         static COUNTERS: [PmuCounter; 2] =
             [PmuCounter { event: 8, name: "busy" }, PmuCounter { event: 0, name: "" }];
         static EVENTS: [PmuEvents; 1] = [PmuEvents { event_type: 2, counters: &COUNTERS }];
-        static DIAGNOSTICS: Diagnostics =
-            Diagnostics { has_dep_gen: true, has_fanout: true, submits: SubmitRecords::Whole, pmu: &EVENTS };
+        static DIAGNOSTICS: Diagnostics = Diagnostics {
+            has_dep_gen: true,
+            has_fanout: true,
+            submits: SubmitRecords::Whole,
+            has_idle_phases: false,
+            pmu: &EVENTS,
+        };
         &DIAGNOSTICS
     }
 
