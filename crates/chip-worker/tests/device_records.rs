@@ -20,14 +20,14 @@ use std::path::Path;
 use backend::Backend;
 use chip_worker::{
     ArgDirection, Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, CoreType,
-    Platform, RuntimeKind,
+    Platform, RingOptions, RuntimeKind,
 };
 use common::with_signature;
 use programs::Call;
 use run_records::deps::{Reason, Scope};
 use run_records::dump::{Role, Stage};
 use run_records::scope::Border;
-use run_records::swimlane::{OrchestratorWork, SchedulerWork};
+use run_records::swimlane::{OrchestratorWork, SchedulerPhase, SchedulerWork};
 use run_records::{Run, dump};
 use run_report::{Facts, check};
 
@@ -84,8 +84,8 @@ const TRB_ADD: &str = r"
     for (int64_t i = 0; i < 2; ++i) elements(args[1])[i] = elements(args[0])[i] + args[2];";
 
 /// a = in + 1; in a scope of its own b = a + 10, out = b + 100; two blocks of a cluster that do nothing; and a task
-/// that depends on 70 others by hand. Scalar 0: 1 chooses only the
-/// result of the last sum, 2 fails in a scope of its own.
+/// that depends on 70 others by hand. Between them one that only allocates, and one without a kernel. Scalar 0: 1 chooses
+/// only the result of the last sum, 2 fails in a scope of its own.
 const TRB_GRAPH: &str = r#"
 extern "C" void build(const ChipStorageTaskArgs &args) {
     if (args.scalar(0) == 2) {
@@ -108,7 +108,9 @@ extern "C" void build(const ChipStorageTaskArgs &args) {
         third.add_input(b.get_ref(0)); third.add_output(out); third.add_scalar(uint64_t{100});
         if (args.scalar(0) != 0) third.dump(out);
         rt_submit_aiv_task(0, third);
+        alloc_tensors(info);
     }
+    rt_submit_dummy_task(Arg());
     Arg cluster;
     cluster.launch_spec.set_block_num(2);
     MixedKernels kernels;
@@ -220,6 +222,10 @@ fn records_of_device_programs_are_those_of_the_engine() {
             check_pmu(&told, &expected, &what);
             check_scopes(&told, &expected, &what);
             check_phases(&backend, &told, &what);
+            let without = without_kernel(&told).unwrap();
+            assert_eq!(Some(&without), without_kernel(&expected).as_ref(), "{what}");
+            let is_rings = backend.runtime == RuntimeKind::TensormapAndRingbuffer;
+            assert_eq!(without, if is_rings { vec![1, (1 << 32) + 2] } else { Vec::new() }, "{what}");
         }
         let folder = tempfile::tempdir().unwrap();
         run(&worker, &handle, &off(folder.path()), false);
@@ -234,6 +240,46 @@ fn off(folder: &Path) -> CallConfig {
     let mut config = CallConfig { block_dim: 3, aicpu_thread_num: 3, ..CallConfig::default() };
     config.set_output_prefix(&folder.to_string_lossy()).unwrap();
     config
+}
+
+fn without_kernel(run: &Run) -> Option<Vec<u64>> {
+    let mut tasks = run.summary.as_ref().unwrap().tasks_without_kernel.clone()?;
+    tasks.sort_unstable();
+    Some(tasks)
+}
+
+/// As many scopes as scalar 0 says, with a task and one that has no kernel.
+const TRB_SCOPES: &str = r#"
+extern "C" void build(const ChipStorageTaskArgs &args) {
+    for (uint64_t i = 0; i < args.scalar(0); ++i) {
+        PTO2_SCOPE() {
+            rt_submit_aiv_task(0, Arg());
+            rt_submit_dummy_task(Arg());
+        }
+    }
+}"#;
+
+/// What stood in a slot before another task came tells nothing any more.
+#[test]
+fn tasks_whose_slots_were_taken_over_leave_untold_which_have_a_kernel() {
+    let library = common::trb_library(TRB_SCOPES);
+    let nothing = common::kernel(CoreType::Aiv, "(void)args;");
+    let scopes = ChipCallable::builder("build").binary(&library).child(0, &nothing).build().unwrap();
+    for backend in backends().filter(|backend| backend.runtime == RuntimeKind::TensormapAndRingbuffer) {
+        let place = backend.place();
+        let worker = place.builder().rings(RingOptions::default().task_window(16)).build().unwrap();
+        let handle = worker.register(&scopes).unwrap();
+        for count in [8, 9, 7] {
+            let folder = tempfile::tempdir().unwrap();
+            let args = Args::new().scalar(count).unwrap();
+            worker.run(&handle, &args, &all(folder.path())).unwrap();
+            let expected = (0..count).map(|scope| (1 << 32) + 2 * scope + 1).collect();
+            let told = without_kernel(&read(folder.path()));
+            assert_eq!(told, (count < 9).then_some(expected), "{} {count}", backend.name());
+        }
+        drop(handle);
+        place.close(worker);
+    }
 }
 
 fn check_pmu(told: &Run, expected: &Run, what: &str) {
@@ -281,12 +327,15 @@ fn check_phases(backend: &Backend, told: &Run, what: &str) {
         let phases = lanes.iter().flatten().filter(|phase| phase.phase == work);
         assert_eq!(phases.map(|phase| phase.tasks_processed).sum::<u64>(), 80, "{what}");
     }
+    // Whoever waits for cores has nothing to do meanwhile.
+    let idle = |phase: &SchedulerPhase| (phase.phase, phase.tasks_processed) == (SchedulerWork::Idle, 0);
+    assert_eq!(lanes.iter().flatten().any(idle), is_a5(backend), "{what}");
     for lane in lanes {
         assert!(lane.windows(2).all(|pair| pair[0].start <= pair[1].start), "{what}");
         assert!(lane.iter().all(|phase| phase.start <= phase.end && phase.loop_iter > 0), "{what}");
     }
     let steps = &swimlane.orchestrator.as_ref().unwrap()[2];
-    let submits = 75;
+    let submits = 76;
     let works: &[OrchestratorWork] = if is_a5(backend) {
         &[
             OrchestratorWork::OrchAlloc,

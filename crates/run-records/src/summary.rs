@@ -20,7 +20,8 @@ pub struct Summary {
     pub host_stages: HostStages,
     /// Records that were lost on their way to the files.
     pub lost_records: u64,
-    /// Submits that run nowhere, and so have no records; missing if whoever scheduled them does not tell.
+    /// Tasks that run nowhere, and so have no records, those that only allocate among them; missing if whoever
+    /// scheduled them does not tell.
     #[serde(default, with = "decimal::list", skip_serializing_if = "Option::is_none")]
     pub tasks_without_kernel: Option<Vec<u64>>,
 }

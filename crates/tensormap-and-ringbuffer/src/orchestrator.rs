@@ -17,6 +17,7 @@ use task_interface::trb::{
 };
 
 use crate::derivation;
+use crate::image::shared_memory::TaskDescriptor;
 use crate::rings::{Full, Packed, Slot};
 use crate::state::{RINGS, Shared, State};
 use crate::tensormap::Handle;
@@ -33,6 +34,8 @@ struct Scope {
 
 /// Kernels of a task, looked up.
 struct Kernels {
+    /// By sub-task slot, as the client calls them; -1 for none.
+    ids: [i32; 3],
     index: [Option<u32>; 3],
     shape: ResourceShape,
 }
@@ -210,10 +213,10 @@ impl<'a> Orchestrator<'a> {
     fn look_up(&self, kernels: MixedKernels) -> Result<Kernels, (TrbErrorCode, String)> {
         let kernels = kernels.normalized();
         let active = kernels.active();
+        let ids = [kernels.aic_kernel_id, kernels.aiv0_kernel_id, kernels.aiv1_kernel_id];
+        let ids = ids.map(|id| id.max(-1));
         let mut index = [None; 3];
-        for (slot, id) in
-            [kernels.aic_kernel_id, kernels.aiv0_kernel_id, kernels.aiv1_kernel_id].into_iter().enumerate()
-        {
+        for (slot, id) in ids.into_iter().enumerate() {
             if id < 0 {
                 continue;
             }
@@ -226,7 +229,7 @@ impl<'a> Orchestrator<'a> {
         if active.count() == 0 {
             return Err((TrbErrorCode::InvalidArgs, "a task needs at least one kernel".to_owned()));
         }
-        Ok(Kernels { index, shape: active.shape() })
+        Ok(Kernels { ids, index, shape: active.shape() })
     }
 
     fn check_sync_start(
@@ -267,11 +270,6 @@ impl<'a> Orchestrator<'a> {
         let names_tasks = !submission.tensors.is_empty() || !submission.deps.is_empty();
         self.trace.step(OrchestratorWork::OrchLookup, token, names_tasks, || self.clock.now());
         self.trace.submit(token, manual, submission, &self.producers);
-        if kernels.is_none()
-            && let Some(tasks) = &mut state.without_kernel
-        {
-            tasks.push(TaskId(token.raw));
-        }
         if self.producers.len() > FANIN_INLINE_CAP {
             drop(state);
             if !self.take_spill(token) {
@@ -341,6 +339,14 @@ impl<'a> Orchestrator<'a> {
         let base = state.heap_address(ring, slot.heap_offset);
         let place = state.payloads.take(ring, slot.slot);
         let filled = fill_task(&mut state, (token, place), submission, kernels, base, &packed);
+        let ids = kernels.map_or([-1; 3], |kernels| kernels.ids);
+        let memory = base..base + packed.total;
+        state.payloads.describe(ring, slot.slot, || TaskDescriptor::new(token, ids, memory));
+        if kernels.is_none()
+            && let Some(tasks) = &mut state.without_kernel
+        {
+            tasks.push(TaskId(token.raw));
+        }
         drop(state);
         if let Some(scope) = self.scopes.last_mut() {
             scope.tasks.push(token);

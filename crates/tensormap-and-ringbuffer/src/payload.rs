@@ -1,6 +1,7 @@
 use task_interface::trb::{MAX_SCALAR_ARGS, MAX_TENSOR_ARGS, Tensor};
 
 use crate::gm::Gm;
+use crate::image::shared_memory::{SharedMemoryLayout, TaskDescriptor, TaskPayload};
 use crate::state::RINGS;
 
 /// Places in device memory for the tensors and scalars of tasks, which kernels and orchestrations reach by address.
@@ -24,6 +25,8 @@ enum Places {
         /// By ring: the place of slot 0.
         first: [u64; RINGS],
         stride: u64,
+        /// By ring: the descriptor of slot 0.
+        descriptors: [u64; RINGS],
     },
 }
 
@@ -41,9 +44,12 @@ impl PayloadPool {
         Self { memory, places: Places::Pooled { unused: Vec::new(), next: 0 } }
     }
 
-    /// A place for each task slot: where those of each ring start, and their distance.
-    pub(crate) fn of_slots(memory: Gm, first: [u64; RINGS], stride: u64) -> Self {
-        Self { memory, places: Places::OfSlots { first, stride } }
+    /// A place for each task slot, in shared memory with this layout.
+    pub(crate) fn of_slots(memory: Gm, layout: &SharedMemoryLayout) -> Self {
+        let first = layout.rings.map(|ring| ring.payloads + TaskPayload::TENSORS_OFFSET);
+        let (stride, descriptors) =
+            (size_of::<TaskPayload>() as u64, layout.rings.map(|ring| ring.descriptors));
+        Self { memory, places: Places::OfSlots { first, stride, descriptors } }
     }
 
     /// The place of a new task, which has this slot of this ring.
@@ -53,7 +59,15 @@ impl PayloadPool {
                 *next += STRIDE;
                 *next - STRIDE
             }),
-            Places::OfSlots { first, stride } => first[ring] + u64::from(slot) * *stride,
+            Places::OfSlots { first, stride, .. } => first[ring] + u64::from(slot) * *stride,
+        }
+    }
+
+    /// Says what the task in a slot is, where that can be read from outside.
+    pub(crate) fn describe(&self, ring: usize, slot: u32, task: impl FnOnce() -> TaskDescriptor) {
+        if let Places::OfSlots { descriptors, .. } = &self.places {
+            let offset = descriptors[ring] + u64::from(slot) * size_of::<TaskDescriptor>() as u64;
+            self.memory.write(self.memory.address(offset), &task());
         }
     }
 

@@ -159,8 +159,8 @@ impl<'a> View<'a> {
         // Why there is no record of a task: 1 it only allocates, 2 it has no kernel, 0 nothing tells.
         let reason = |task: usize| match &submitted {
             _ if graph.times(task).is_some() => 0,
-            _ if without_kernel.contains(&graph.ids()[task]) => 2,
             Some(submitted) if !submitted.contains(&graph.ids()[task]) => 1,
+            _ if without_kernel.contains(&graph.ids()[task]) => 2,
             _ => 0,
         };
         json!({

@@ -12,7 +12,7 @@ use super::arena::ChipNumbers;
 use super::error::ImageError;
 use super::objects::{LoadedObjects, ObjectOfImage};
 use super::reader::Image;
-use super::shared_memory::{SharedMemoryHeader, TaskPayload};
+use super::shared_memory::SharedMemoryHeader;
 use crate::abi;
 use crate::entry::{Entry, Job};
 use crate::frames::Frames;
@@ -118,9 +118,7 @@ impl DeviceHalf {
         sinks: Option<Arc<dyn RunSinks>>,
     ) -> Result<DeviceLaunch, ImageError> {
         let Image { map, sm, heap, topology, kernels, tail, .. } = image;
-        let first = map.shared.rings.map(|ring| ring.payloads + TaskPayload::TENSORS_OFFSET);
-        let payloads = PayloadPool::of_slots(sm, first, size_of::<TaskPayload>() as u64);
-        let state = self.spare.state(map.config, heap, payloads);
+        let state = self.spare.state(map.config, heap, PayloadPool::of_slots(sm, &map.shared));
         let shared = Shared::new(
             state.map_err(|error| ImageError::invalid("the rings", error, "possible ones"))?,
             sinks,

@@ -7,8 +7,9 @@ use bytemuck::Zeroable as _;
 use device_runner::{
     ArenaLease, ArenaSizes, BoundRun, ContentCache, CoreId, DevBuffer, DevPtr, DeviceError, DeviceImage,
     DeviceProgram, ImageProgram, ImageTarget, Memory, Orchestration, OrchestrationSource, Recorder,
-    RunContext, Target, Topology, VariantError,
+    RunContext, Target, TaskId, Topology, VariantError,
 };
+use task_interface::trb::TaskToken;
 use task_interface::{ChipStorageTaskArgs, Handshake};
 
 use super::arena::{ChipNumbers, int};
@@ -16,7 +17,7 @@ use super::contents::MemoryMap;
 use super::error::LaunchLimit;
 use super::objects::UploadedObject;
 use super::runtime::{RuntimeTail, runtime_bytes, tail_offset};
-use super::shared_memory::SharedMemoryHeader;
+use super::shared_memory::{SharedMemoryHeader, SharedMemoryLayout, TaskDescriptor};
 use crate::host::{record_deps, roles, status};
 use crate::options::{RingOptions, ThreadOptions};
 use crate::staging::StagedTensors;
@@ -140,6 +141,7 @@ impl Orchestration for ImageOrchestration {
             memory: Arc::clone(context.memory),
             arena: (DevPtr::new(map.arena), self.prebuilt.arena(&map)?),
             header: DevPtr::new(map.sm),
+            shared: map.shared,
             staged,
             recorder: context.recorder.map(Arc::clone),
             _lease: lease,
@@ -181,8 +183,9 @@ struct ImageRun {
     memory: Arc<Memory>,
     /// Where the runtime arena is, and what stands there when the launch starts.
     arena: (DevPtr, Arc<Vec<u8>>),
-    /// The header of the shared memory.
+    /// The shared memory, which begins with its header.
     header: DevPtr,
+    shared: SharedMemoryLayout,
     staged: StagedTensors,
     recorder: Option<Arc<Recorder>>,
     /// Keeps the pooled memory where it is until the run has ended.
@@ -204,11 +207,44 @@ impl ImageRun {
         self.memory.copy_to_device(DevPtr::new(self.header.addr() + offset as u64), &cleared)
     }
 
+    /// As the descriptors of all tasks say; `None` where they do not, or where later tasks took the slots of earlier
+    /// ones.
+    fn tasks_without_kernel(&self, header: &SharedMemoryHeader) -> Result<Option<Vec<TaskId>>, DeviceError> {
+        let mut tasks = Vec::new();
+        for (ring, (number, arrays)) in header.rings.iter().zip((0..).zip(&self.shared.rings)) {
+            let submitted = usize::try_from(ring.fc.current_task_index).unwrap_or(0);
+            if submitted as u64 > self.tail.task_window_size {
+                return Ok(None);
+            }
+            let mut descriptors = vec![TaskDescriptor::zeroed(); submitted];
+            let place = DevPtr::new(self.header.addr() + arrays.descriptors);
+            self.memory.copy_from_device(bytemuck::cast_slice_mut(&mut descriptors), place)?;
+            let Some(found) = without_kernel(number, &descriptors) else { return Ok(None) };
+            tasks.extend(found);
+        }
+        Ok(Some(tasks))
+    }
+
     fn read_header(&self) -> Result<SharedMemoryHeader, DeviceError> {
         let mut header = SharedMemoryHeader::zeroed();
         self.memory.copy_from_device(bytemuck::bytes_of_mut(&mut header), self.header)?;
         Ok(header)
     }
+}
+
+/// Those of a ring, by their descriptors; `None` if these are not what the contract says.
+fn without_kernel(ring: u8, descriptors: &[TaskDescriptor]) -> Option<Vec<TaskId>> {
+    let mut tasks = Vec::new();
+    for (local, descriptor) in (0..).zip(descriptors) {
+        let id = TaskToken::new(ring, local).raw;
+        if descriptor.task_id != id {
+            return None;
+        }
+        if !descriptor.has_kernel() {
+            tasks.push(TaskId(id));
+        }
+    }
+    Some(tasks)
 }
 
 /// The error that device programs have left in the header.
@@ -251,8 +287,31 @@ impl BoundRun for ImageRun {
         }
         self.staged.copy_back()?;
         if let Some(recorder) = &self.recorder {
+            if let Some(tasks) = self.tasks_without_kernel(&header)? {
+                recorder.set_tasks_without_kernel(tasks);
+            }
             record_deps(recorder);
         }
         Ok(header.tasks())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_tell_which_tasks_have_no_kernel() {
+        let ids = [[-1, -1, -1], [-1, 7, -1], [0, -1, -1], [-1, -1, -1]];
+        let mut descriptors: Vec<TaskDescriptor> = (0..)
+            .zip(ids)
+            .map(|(local, ids)| TaskDescriptor::new(TaskToken::new(2, local), ids, 64..64))
+            .collect();
+        let expected = [0, 3].map(|local| TaskId(TaskToken::new(2, local).raw));
+        assert_eq!(without_kernel(2, &descriptors).unwrap(), expected);
+        assert_eq!(without_kernel(1, &[]), Some(Vec::new()));
+        assert_eq!(without_kernel(1, &descriptors), None, "of another ring");
+        descriptors[3] = TaskDescriptor::zeroed();
+        assert_eq!(without_kernel(2, &descriptors), None, "nobody has written it");
     }
 }

@@ -19,7 +19,7 @@ mod layout_tests;
 mod objects;
 mod reader;
 mod runtime;
-mod shared_memory;
+pub(crate) mod shared_memory;
 mod structs;
 
 pub(crate) use host::ImageHost;

@@ -1,8 +1,12 @@
 //! The shared memory ("SM") of orchestrator and scheduler (`spec/device-abi.md`, section 4.3).
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use task_interface::assert_layout;
-use task_interface::trb::{FANIN_INLINE_CAP, MAX_RING_DEPTH, MAX_SCALAR_ARGS, MAX_TENSOR_ARGS, Tensor};
+use task_interface::trb::{
+    FANIN_INLINE_CAP, MAX_RING_DEPTH, MAX_SCALAR_ARGS, MAX_TENSOR_ARGS, TaskToken, Tensor,
+};
 
 /// How far a ring has come; two numbers of different writers on lines of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -94,6 +98,23 @@ pub(crate) struct TaskDescriptor {
 assert_layout!(TaskDescriptor, size 40, align 8, {
     task_id @ 0, kernel_id @ 8, packed_buffer_base @ 24, packed_buffer_end @ 32,
 });
+
+impl TaskDescriptor {
+    /// What there is to say of a task with these kernels and this memory for its outputs.
+    pub(crate) fn new(task: TaskToken, kernel_id: [i32; 3], outputs: Range<u64>) -> Self {
+        Self {
+            task_id: task.raw,
+            kernel_id,
+            pad0: 0,
+            packed_buffer_base: outputs.start,
+            packed_buffer_end: outputs.end,
+        }
+    }
+
+    pub(crate) fn has_kernel(&self) -> bool {
+        self.kernel_id.iter().any(|&id| id >= 0)
+    }
+}
 
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
