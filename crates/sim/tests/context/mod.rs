@@ -21,22 +21,28 @@ fn scratch(name: &str) -> PathBuf {
     directory
 }
 
+/// A file that `make` writes. It comes as a whole and under a new inode, as another process may have the old one mapped.
+fn whole(path: PathBuf, make: impl FnOnce(&Path)) -> PathBuf {
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    make(&draft);
+    std::fs::rename(&draft, &path).unwrap();
+    path
+}
+
 /// The context library as a file.
 pub(crate) fn installed(name: &str) -> PathBuf {
-    let path = scratch(name).join("libcpu_sim_context.so");
-    std::fs::write(&path, sim::context_library()).unwrap();
-    path
+    whole(scratch(name).join("libcpu_sim_context.so"), |draft| {
+        std::fs::write(draft, sim::context_library()).unwrap();
+    })
 }
 
 /// A shared object of this C++ source.
 pub(crate) fn compiled(name: &str, source: &str) -> PathBuf {
-    let (input, output) = (scratch(name).join("source.cpp"), scratch(name).join("object.so"));
-    std::fs::write(&input, source).unwrap();
+    let input = whole(scratch(name).join("source.cpp"), |draft| std::fs::write(draft, source).unwrap());
     let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
     let mut command = Command::new(compiler);
-    command.args(["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique", "-o"]).arg(&output).arg(&input);
-    assert!(command.status().unwrap().success());
-    output
+    command.args(["-std=c++17", "-O1", "-fPIC", "-shared", "-fno-gnu-unique"]).arg(&input).arg("-o");
+    whole(scratch(name).join("object.so"), |draft| assert!(command.arg(draft).status().unwrap().success()))
 }
 
 /// Loads a file as clients do with the context library, for the rest of the process.
