@@ -12,24 +12,25 @@ mod programs;
 #[path = "conformance/random.rs"]
 #[allow(dead_code, reason = "likewise")]
 mod random;
+#[path = "device_records/sums.rs"]
+mod sums;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use backend::Backend;
+use backend::{Backend, Place};
 use chip_worker::{
-    ArgDirection, Args, CallConfig, CallableHandle, ChipCallable, ChipWorker, CoreCallable, CoreType,
-    Platform, RingOptions, RuntimeKind,
+    Args, CallConfig, CallableHandle, ChipWorker, DataType, Platform, RingOptions, RuntimeKind,
 };
-use common::with_signature;
-use programs::Call;
+use programs::{Call, steps};
 use run_records::deps::{Reason, Scope};
 use run_records::dump::{Role, Stage};
 use run_records::scope::Border;
 use run_records::swimlane::{OrchestratorWork, SchedulerPhase, SchedulerWork};
-use run_records::{Run, dump};
+use run_records::{Run, Swimlane, dump};
 use run_report::{Facts, check};
+use sums::{scopes, sums, sums_of_client};
 
 fn backends() -> impl Iterator<Item = Backend> {
     Backend::all().into_iter().filter(|backend| backend.has_programs)
@@ -46,93 +47,6 @@ fn is_a5(backend: &Backend) -> bool {
     backend.platform.folders().0 == "a5"
 }
 
-/// Kernels that read tensor 0 and write tensor 1: out = in + scalar.
-fn add(body: &str) -> CoreCallable {
-    let signature = [ArgDirection::In, ArgDirection::Out, ArgDirection::Scalar];
-    with_signature(&common::kernel(CoreType::Aiv, body), &signature)
-}
-
-const HBG_ADD: &str = r"
-    auto *in = reinterpret_cast<int64_t *>(args[0]);
-    auto *out = reinterpret_cast<int64_t *>(args[1]);
-    for (int64_t i = 0; i < 2; ++i) out[i] = in[i] + args[2];";
-
-/// Two tasks. The first one's output is told to be elements 1 and 3 of what begins there, the second one's whole.
-const HBG_GRAPH: &str = r"
-    void *in = device_malloc(rt, 32), *between = device_malloc(rt, 64), *out = device_malloc(rt, 16);
-    int64_t zeros[8] = {};
-    copy_to_device(rt, in, args.tensor(0).data_as<void>(), 16);
-    copy_to_device(rt, between, zeros, 64);
-    const uint32_t two[1] = {2}, part[2] = {2, 1}, around[2] = {2, 2}, at[2] = {0, 1};
-    const uint64_t window = reinterpret_cast<uint64_t>(between) + 16;
-    uint64_t first[3] = {reinterpret_cast<uint64_t>(in), window, 1};
-    TensorInfo infos[2] = {make_tensor_info(DataType::INT64, 1, two),
-                           make_tensor_info(DataType::INT64, 2, part, around, at)};
-    const int a = add_task_with_tensor_info(rt, first, 3, 0, CoreType::AIV, infos, 2);
-    uint64_t second[3] = {window, reinterpret_cast<uint64_t>(out), 10};
-    infos[1] = infos[0];
-    const int b = add_task_with_tensor_info(rt, second, 3, 0, CoreType::AIV, infos, 2);
-    add_successor(rt, a, b);
-    record_tensor_pair(rt, args.tensor(1).data_as<void>(), out, 16);
-    return a < 0 || b < 0;";
-
-const TRB_ADD: &str = r"
-    auto elements = [](int64_t arg) {
-        auto *words = reinterpret_cast<int64_t *>(arg);
-        return reinterpret_cast<int64_t *>(words[0]) + words[3];
-    };
-    for (int64_t i = 0; i < 2; ++i) elements(args[1])[i] = elements(args[0])[i] + args[2];";
-
-/// a = in + 1; in a scope of its own b = a + 10, out = b + 100; two blocks of a cluster that do nothing; and a task
-/// that depends on 70 others by hand. Between them one that only allocates, and one without a kernel. Scalar 0: 1 chooses
-/// only the result of the last sum, 2 fails in a scope of its own.
-const TRB_GRAPH: &str = r#"
-extern "C" void build(const ChipStorageTaskArgs &args) {
-    if (args.scalar(0) == 2) {
-        rt_submit_aiv_task(1, Arg());
-        PTO2_SCOPE() { rt_report_fatal(PTO2_ERROR_INVALID_ARGS, "on purpose"); }
-        return;
-    }
-    const Tensor in = from_tensor_arg(args.tensor(0)), out = from_tensor_arg(args.tensor(1));
-    const uint32_t shape[1] = {2};
-    const TensorCreateInfo info(shape, 1, DataType::INT64);
-    set_tensor_dump_selective_requested(args.scalar(0) != 0);
-    Arg first;
-    first.add_input(in); first.add_output(info); first.add_scalar(uint64_t{1});
-    const TaskOutputTensors a = rt_submit_aiv_task(0, first);
-    PTO2_SCOPE() {
-        Arg second;
-        second.add_input(a.get_ref(0)); second.add_output(info); second.add_scalar(uint64_t{10});
-        const TaskOutputTensors b = rt_submit_aiv_task(0, second);
-        Arg third;
-        third.add_input(b.get_ref(0)); third.add_output(out); third.add_scalar(uint64_t{100});
-        if (args.scalar(0) != 0) third.dump(out);
-        rt_submit_aiv_task(0, third);
-        alloc_tensors(info);
-    }
-    rt_submit_dummy_task(Arg());
-    Arg cluster;
-    cluster.launch_spec.set_block_num(2);
-    MixedKernels kernels;
-    kernels.aic_kernel_id = kernels.aiv0_kernel_id = kernels.aiv1_kernel_id = 1;
-    rt_submit_task(kernels, cluster);
-    PTO2TaskId before[70];
-    for (int i = 0; i < 70; ++i) before[i] = rt_submit_aiv_task(1, Arg()).task_id();
-    Arg last;
-    last.set_dependencies(before, 70);
-    rt_submit_aiv_task(1, last);
-}"#;
-
-fn sums(runtime: RuntimeKind) -> ChipCallable {
-    if runtime == RuntimeKind::HostBuildGraph {
-        return common::callable(HBG_GRAPH, &[(0, add(HBG_ADD))]);
-    }
-    let library = common::trb_library(TRB_GRAPH);
-    let nothing = with_signature(&common::kernel(CoreType::Aiv, "(void)args;"), &[]);
-    let builder = ChipCallable::builder("build").binary(&library);
-    builder.child(0, &add(TRB_ADD)).child(1, &nothing).build().unwrap()
-}
-
 /// Everything on, into `folder`.
 fn all(folder: &Path) -> CallConfig {
     let mut config = CallConfig { block_dim: 3, aicpu_thread_num: 3, ..CallConfig::default() };
@@ -143,11 +57,11 @@ fn all(folder: &Path) -> CallConfig {
 }
 
 /// Runs [`sums`] and [reads](read) what it has left.
-fn run(worker: &ChipWorker, handle: &CallableHandle, config: &CallConfig, selective: bool) -> Run {
+fn run(worker: &ChipWorker, handle: &CallableHandle, config: &CallConfig, choice: u64) -> Run {
     let expected = if worker.runtime() == RuntimeKind::HostBuildGraph { [16, 17] } else { [116, 117] };
     let mut output = [0i64; 2];
     let args = Args::new().input(&[5i64, 6], &[2]).unwrap().output(&mut output, &[2]).unwrap();
-    let args = args.scalar(u64::from(selective)).unwrap();
+    let args = args.scalar(choice).unwrap();
     let outcome = worker.run(handle, &args, config).unwrap();
     drop(args);
     assert_eq!((output, outcome.recorded.lost), (expected, 0));
@@ -214,8 +128,8 @@ fn records_of_device_programs_are_those_of_the_engine() {
         for round in 0..2 {
             let what = format!("{} {round}", backend.name());
             let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-            let told = run(&worker, &handle, &all(folders[0].path()), false);
-            let expected = run(&reference, &known, &all(folders[1].path()), false);
+            let told = run(&worker, &handle, &all(folders[0].path()), 0);
+            let expected = run(&reference, &known, &all(folders[1].path()), 0);
             assert_eq!(parts(&told), parts(&expected), "{what}");
             assert_eq!(tensors(&told, folders[0].path()), tensors(&expected, folders[1].path()), "{what}");
             assert_eq!(edges(&told), edges(&expected), "{what}");
@@ -228,7 +142,7 @@ fn records_of_device_programs_are_those_of_the_engine() {
             assert_eq!(without, if is_rings { vec![1, (1 << 32) + 2] } else { Vec::new() }, "{what}");
         }
         let folder = tempfile::tempdir().unwrap();
-        run(&worker, &handle, &off(folder.path()), false);
+        run(&worker, &handle, &off(folder.path()), 0);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it is off again");
         drop((handle, known));
         place.close(worker);
@@ -248,23 +162,10 @@ fn without_kernel(run: &Run) -> Option<Vec<u64>> {
     Some(tasks)
 }
 
-/// As many scopes as scalar 0 says, with a task and one that has no kernel.
-const TRB_SCOPES: &str = r#"
-extern "C" void build(const ChipStorageTaskArgs &args) {
-    for (uint64_t i = 0; i < args.scalar(0); ++i) {
-        PTO2_SCOPE() {
-            rt_submit_aiv_task(0, Arg());
-            rt_submit_dummy_task(Arg());
-        }
-    }
-}"#;
-
 /// What stood in a slot before another task came tells nothing any more.
 #[test]
 fn tasks_whose_slots_were_taken_over_leave_untold_which_have_a_kernel() {
-    let library = common::trb_library(TRB_SCOPES);
-    let nothing = common::kernel(CoreType::Aiv, "(void)args;");
-    let scopes = ChipCallable::builder("build").binary(&library).child(0, &nothing).build().unwrap();
+    let scopes = scopes();
     for backend in backends().filter(|backend| backend.runtime == RuntimeKind::TensormapAndRingbuffer) {
         let place = backend.place();
         let worker = place.builder().rings(RingOptions::default().task_window(16)).build().unwrap();
@@ -360,18 +261,57 @@ fn chosen_tensors_are_the_only_ones() {
         let place = backend.place();
         let worker = place.worker();
         let handle = worker.register(&sums(backend.runtime)).unwrap();
-        for selective in [true, false, true] {
+        // Also where tensors were dumped before that.
+        for choice in [1, 0, 3, 0, 1] {
             let scratch = tempfile::tempdir().unwrap();
             let folder = scratch.path();
             let mut config = off(folder);
             config.set_dump_tensor(true);
-            let told = run(&worker, &handle, &config, selective).dump.unwrap().tensors;
-            assert_eq!(told.len(), if selective { 1 } else { 6 }, "{}", backend.name());
+            let told = run(&worker, &handle, &config, choice).dump.unwrap().tensors;
+            assert_eq!(told.len(), if choice == 0 { 6 } else { 1 }, "{} {choice}", backend.name());
             let last = told.last().unwrap();
             assert_eq!((last.arg_index, last.role, last.stage), (1, Role::Output, Stage::AfterCompletion));
         }
         drop(handle);
         place.close(worker);
+    }
+}
+
+/// Adds to what a client has on the device, where its last tensor is told to have so many elements; what is told of all
+/// tensors, and how many were lost.
+fn run_client(place: &Place, elements: u64) -> (Vec<String>, u64) {
+    let worker = place.worker();
+    let handle = worker.register(&sums_of_client()).unwrap();
+    let memory = worker.malloc(48).unwrap();
+    worker.copy_to(memory, bytemuck::bytes_of(&[5i64, 6, 0, 0, 0, 0])).unwrap();
+    let args = Args::new().device(memory, &[6], DataType::Int64).unwrap();
+    let args = args.device(memory.checked_add(16).unwrap(), &[2], DataType::Int64).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut config = off(scratch.path());
+    config.set_dump_tensor(true);
+    let outcome = worker.run(&handle, &args.scalar(elements).unwrap(), &config).unwrap();
+    let mut values = [0i64; 6];
+    worker.copy_from(bytemuck::bytes_of_mut(&mut values), memory).unwrap();
+    assert_eq!(values, [5, 6, 6, 7, 16, 17]);
+    let told = tensors(&Run::read(scratch.path()).unwrap(), scratch.path());
+    worker.free(memory).unwrap();
+    drop(handle);
+    place.close(worker);
+    (told, outcome.recorded.lost)
+}
+
+#[test]
+fn memory_of_the_client_is_dumped_as_far_as_it_goes() {
+    for backend in backends().filter(|backend| backend.runtime == RuntimeKind::HostBuildGraph) {
+        let places = [backend.place(), engine(&backend).place()];
+        // The last ones go beyond the memory, or beyond every memory, and are lost.
+        for (elements, dumped) in [(2, 4), (1, 4), (3, 3), (1 << 21, 3), (u64::from(u32::MAX), 3)] {
+            let [told, expected] = places.each_ref().map(|place| run_client(place, elements));
+            let what = format!("{} {elements}", backend.name());
+            assert_eq!((told.0.len(), told.1), (dumped, 4 - dumped as u64), "{what}");
+            // They are at other addresses, of which nothing is told.
+            assert_eq!(told, expected, "{what}");
+        }
     }
 }
 
@@ -393,7 +333,66 @@ fn a_fatal_error_leaves_the_state_of_scopes_and_nothing_else() {
             assert_eq!(stats.records.len(), 2, "what ends because of the error tells nothing");
             assert_eq!(records, Run { scope_stats: records.scope_stats.clone(), ..Run::default() });
             let folder = tempfile::tempdir().unwrap();
-            run(&worker, &handle, &all(folder.path()), false);
+            run(&worker, &handle, &all(folder.path()), 0);
+        }
+        drop(handle);
+        place.close(worker);
+    }
+}
+
+/// A run of so many tasks in a chain.
+fn chain(tasks: u64, folder: &Path, collectors: impl FnOnce(&mut CallConfig)) -> Call {
+    let mut call = Call { tasks, ..Call::default() };
+    collectors(&mut call.config);
+    call.config.set_output_prefix(&folder.to_string_lossy()).unwrap();
+    call
+}
+
+/// That tasks ran behind each other, even ones on AIV cores and odd ones on AIC cores.
+fn check_chain(swimlane: &Swimlane, tasks: usize, level: u32, backend: &Backend) {
+    let what = backend.name();
+    // Where the graph is built while it runs, the next task may come when this one has ended.
+    let may_come_late = backend.runtime == RuntimeKind::TensormapAndRingbuffer;
+    assert_eq!((swimlane.level, swimlane.tasks.len()), (level, tasks), "{what}");
+    let mut records = swimlane.tasks.clone();
+    records.sort_by_key(|record| record.task_id & 0xffff_ffff);
+    for (index, record) in records.iter().enumerate() {
+        assert_eq!(record.task_id & 0xffff_ffff, index as u64, "{what}");
+        assert_eq!(record.func_id, u32::from(index % 2 == 1), "{what}");
+        assert!(record.start <= record.end, "{what}: {record:?}");
+        if level >= 2 {
+            assert!(record.dispatch <= record.start && record.end <= record.finish, "{what}: {record:?}");
+        }
+        if let Some(fanout) = &record.fanout {
+            let next = records.get(index + 1).map(|next| next.task_id);
+            let is_late = may_come_late && fanout.is_empty();
+            assert!(is_late || fanout.iter().copied().eq(next), "{what}: {record:?}");
+        }
+    }
+    assert!(records.windows(2).all(|pair| pair[0].end <= pair[1].start), "{what}");
+}
+
+#[test]
+fn swimlanes_come_from_the_device_and_go_with_the_run() {
+    for backend in backends() {
+        let place = backend.place();
+        let worker = place.worker();
+        let handle = worker.register(&steps(backend.runtime)).unwrap();
+        for (round, level) in [2, 0, 1, 4].into_iter().enumerate() {
+            let scratch = tempfile::tempdir().unwrap();
+            let call = chain(7, scratch.path(), |config| config.set_l2_swimlane(level).map(drop).unwrap());
+            let outcome = call.run(&worker, &handle).unwrap();
+            let what = format!("{} {round}", backend.name());
+            assert_eq!(outcome.recorded.lost, 0, "{what}");
+            if level == 0 {
+                assert_eq!(outcome.recorded.records, 0, "{what}");
+                assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{what}");
+                continue;
+            }
+            let swimlane = read(scratch.path()).swimlane.unwrap();
+            check_chain(&swimlane, 7, u32::try_from(level).unwrap(), &backend);
+            let has_fanout = is_a5(&backend) && level >= 2;
+            assert!(swimlane.tasks.iter().all(|task| task.fanout.is_some() == has_fanout), "{what}");
         }
         drop(handle);
         place.close(worker);
@@ -406,36 +405,59 @@ fn many_buffers_of_each_collector_lose_nothing() {
     for backend in backends() {
         let place = backend.place();
         let worker = place.worker();
-        let handle = worker.register(&programs::steps(backend.runtime)).unwrap();
-        let collectors: [fn(&mut CallConfig); 4] = [
-            |config| _ = config.set_pmu(2),
-            |config| _ = config.set_dump_tensor(true),
-            |config| _ = config.set_scope_stats(true).set_dep_gen(true),
-            |config| _ = config.set_l2_swimlane(4).unwrap(),
-        ];
-        for (index, collector) in collectors.into_iter().enumerate() {
+        let handle = worker.register(&steps(backend.runtime)).unwrap();
+        let is_rings = backend.runtime == RuntimeKind::TensormapAndRingbuffer;
+        let run = |tasks: u64, collectors: fn(&mut CallConfig)| {
             let folder = tempfile::tempdir().unwrap();
-            let mut call = Call { tasks: 1_500, config: off(folder.path()), ..Call::default() };
+            let mut call = chain(tasks, folder.path(), collectors);
             call.config.block_dim = 1;
-            collector(&mut call.config);
             let outcome = call.run(&worker, &handle).unwrap();
-            assert_eq!(outcome.recorded.lost, 0, "{} {index}", backend.name());
-            let told = Run::read(folder.path()).unwrap();
-            let expected = if index == 0 || index == 3 { 1_500 } else { 0 };
-            let tasks = told.pmu.as_ref().map(|pmu| pmu.rows.len());
-            let tasks = tasks.or(told.swimlane.as_ref().map(|swimlane| swimlane.tasks.len()));
-            assert_eq!(tasks.unwrap_or(0), expected, "{} {index}", backend.name());
-            let is_rings = backend.runtime == RuntimeKind::TensormapAndRingbuffer;
-            let tensors = told.dump.map(|dump| dump.tensors.len());
-            assert_eq!(tensors, (index == 1 && is_rings).then_some(3_000), "{}", backend.name());
-            let submits = told.deps.map(|deps| deps.tasks.len());
-            assert_eq!(
-                submits,
-                (index == 2 && is_rings && !is_a5(&backend)).then_some(1_500),
-                "{}",
-                backend.name()
-            );
-        }
+            assert_eq!(outcome.recorded.lost, 0, "{}", backend.name());
+            let told = read(folder.path());
+            let rows = told.pmu.as_ref().map(|pmu| pmu.rows.len());
+            let tensors = told.dump.as_ref().map(|dump| dump.tensors.len());
+            let submits = told.deps.as_ref().map(|deps| deps.tasks.len());
+            (told.swimlane, [rows, tensors, submits])
+        };
+        let what = backend.name();
+        assert_eq!(run(1_500, |config| _ = config.set_pmu(2)), (None, [Some(1_500), None, None]), "{what}");
+        let tensors = is_rings.then_some(3_000);
+        assert_eq!(
+            run(1_500, |config| _ = config.set_dump_tensor(true)),
+            (None, [None, tensors, None]),
+            "{what}"
+        );
+        let submits = (is_rings && !is_a5(&backend)).then_some(1_500);
+        let scopes = run(1_500, |config| _ = config.set_scope_stats(true).set_dep_gen(true));
+        assert_eq!(scopes, (None, [None, None, submits]), "{what}");
+        let (swimlane, others) = run(1_500, |config| _ = config.set_l2_swimlane(4).unwrap());
+        check_chain(&swimlane.unwrap(), 1_500, 4, &backend);
+        let (swimlane, more) = run(4_500, |config| _ = config.set_l2_swimlane(2).unwrap());
+        check_chain(&swimlane.unwrap(), 4_500, 2, &backend);
+        assert_eq!([others, more], [[None; 3]; 2], "{what}");
+        drop(handle);
+        place.close(worker);
+    }
+}
+
+/// Programs of others may go on to write there in launches that do not record.
+#[cfg(feature = "onboard")]
+#[test]
+fn what_a_swimlane_was_written_to_stays_until_the_next_one() {
+    for backend in backends().filter(|backend| !backend.platform.is_simulated()) {
+        let place = backend.place();
+        let worker = place.worker();
+        let handle = worker.register(&steps(backend.runtime)).unwrap();
+        let [without, first, kept, second] = [0, 2, 0, 2].map(|level| {
+            let scratch = tempfile::tempdir().unwrap();
+            let call = chain(7, scratch.path(), |config| config.set_l2_swimlane(level).map(drop).unwrap());
+            call.run(&worker, &handle).unwrap();
+            worker.report().device.bytes
+        });
+        let what = format!("{}: {without}, {first}, {kept}, {second}", backend.name());
+        assert!(first > without && kept == first, "{what}");
+        // Not both; how many buffers there are depends on who was quicker.
+        assert!(second - without < 2 * (first - without), "{what}");
         drop(handle);
         place.close(worker);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use device_runner::Recorder;
 use run_records::Dtype;
 use run_records::dump::{DumpedTensor, Role, Stage};
-use task_interface::records::{DUMP_MAGIC, DumpMemory, DumpRecord, DumpState, flags};
+use task_interface::records::{DUMP_MAGIC, DumpMemory, DumpRecord, DumpState, SELECTIVE, flags};
 
 use crate::collection::{Collector, Part, RecordPlaces};
 use crate::queues::{Full, Group, Queues, Tally};
@@ -115,18 +115,22 @@ impl<S: Shared> Collector<S> for Tensors {
             };
             let elements = self.elements(shared, full.unit, &record)?;
             let Some(dump) = self.recorder.dump() else { return Ok(()) };
+            let is_chosen = record.chosen == 1;
             match elements {
-                Elements::There(elements) => dump.gathered(tensor, Some(&elements)),
-                Elements::Overwritten => dump.gathered(tensor, None),
+                Elements::There(elements) => dump.gathered(tensor, is_chosen, Some(&elements)),
+                Elements::Overwritten => dump.gathered(tensor, is_chosen, None),
                 Elements::Impossible => self.lost += 1,
             }
         }
         Ok(())
     }
 
-    fn end(self: Box<Self>, _: &mut S, tallies: &[Tally]) -> Result<(), S::Error> {
-        if let Some(dump) = self.recorder.dump() {
-            dump.lose(self.lost + tallies.iter().map(Tally::lost).sum::<u64>());
+    fn end(self: Box<Self>, shared: &mut S, tallies: &[Tally]) -> Result<(), S::Error> {
+        let Some(dump) = self.recorder.dump() else { return Ok(()) };
+        dump.lose(self.lost + tallies.iter().map(Tally::lost).sum::<u64>());
+        // Programs of others do not say so: of theirs, all that is there stays.
+        if shared.load_u32(self.layout.selective)? == SELECTIVE {
+            dump.select();
         }
         Ok(())
     }

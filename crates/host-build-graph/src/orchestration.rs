@@ -11,7 +11,7 @@ use task_interface::ChipStorageTaskArgs;
 
 use crate::abi;
 use crate::builder::{GraphBuilder, NativeGraph};
-use crate::dump::TaskDump;
+use crate::dump::{TaskDump, memory_of_tensors};
 use crate::image::{self, Names};
 use crate::scheduler::Scheduler;
 use crate::staging::Staging;
@@ -152,7 +152,9 @@ impl Orchestration for HbgOrchestration {
                 Box::new(Scheduler::new(graph, links, names).dumping(dump))
             }
             Target::Image(target) => {
-                let image = image::write(context, &target, &self.names, &graph, &links, &mut staging);
+                let memory = memory_of_tensors(context, args, &staging);
+                let image =
+                    image::write(context, &target, &self.names, (&graph, &links), &memory, &mut staging);
                 Box::new(ImageProgram::new(image.map_err(|error| VariantError::Graph(error.into()))?))
             }
         };

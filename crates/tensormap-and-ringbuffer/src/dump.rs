@@ -47,6 +47,7 @@ fn dump_tensor(dump: &dyn TensorSink, arg: &DumpedArg, stage: Stage, tensor: &Te
     if let (Ok(shape), Ok(strides)) = (tensor.shape(), tensor.strides()) {
         let view = TensorView {
             buffer: DevPtr::new(tensor.buffer_addr),
+            bytes: tensor.buffer_size,
             dtype: tensor.dtype,
             start_offset: tensor.start_offset,
             shape,

@@ -2,7 +2,7 @@ use std::mem::offset_of;
 
 use bytemuck::Zeroable as _;
 use run_records::dump::{Role, Stage};
-use task_interface::records::{DUMP_MAGIC, DumpRecord, DumpState, flags};
+use task_interface::records::{DUMP_MAGIC, DumpRecord, DumpState, SELECTIVE, flags};
 
 use super::{Bench, everywhere, flush, push, unit};
 use crate::testing::{BLOCK, Bytes, DeviceUnit};
@@ -86,6 +86,33 @@ fn tensors_come_with_their_elements() {
         assert_eq!(dump.bytes_of(scratch.path(), first).unwrap(), [1, 2, 3, 4]);
         assert_eq!(dump.bytes_of(scratch.path(), second).unwrap(), [5, 6, 7, 8]);
     });
+}
+
+/// What was dumped before the orchestration made its first choice counts only if the device does not say that it did.
+#[test]
+fn where_tensors_are_chosen_only_those_count() {
+    for (told, expected) in [(0, &[1, 2, 3][..]), (1, &[1, 2, 3]), (SELECTIVE, &[2])] {
+        everywhere(|chip, copies| {
+            let bench = Bench::new(chip, copies, |config| config.enable_dump_tensor = 1);
+            let mut thread = DumpThread::new(&bench, 1);
+            bench.device(|memory| {
+                thread.tensor(memory, square(1), &[1; 4]);
+                thread.tensor(memory, DumpRecord { chosen: 1, ..square(2) }, &[2; 4]);
+                // Whatever others leave in padding.
+                thread.tensor(memory, DumpRecord { chosen: 0x100, ..square(3) }, &[3; 4]);
+                memory.set(chip.records().dump.selective, &u32::to_le_bytes(told));
+                flush(memory, &thread.unit);
+            });
+            let (run, lost, scratch) = bench.end();
+            let dump = run.dump.unwrap();
+            let tasks: Vec<_> = dump.tensors.iter().map(|tensor| tensor.task_id).collect();
+            assert_eq!((lost, &tasks[..]), (0, expected));
+            for tensor in &dump.tensors {
+                let elements = [u8::try_from(tensor.task_id).unwrap(); 4];
+                assert_eq!(dump.bytes_of(scratch.path(), tensor).unwrap(), elements);
+            }
+        });
+    }
 }
 
 #[test]

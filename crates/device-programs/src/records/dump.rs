@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytemuck::Zeroable as _;
 use device_runner::{DevPtr, DeviceError, DumpedArg, GlobalMemory as _, TaskId, TensorView};
 use run_records::dump::{Role, Stage};
-use task_interface::records::{DumpMemory, DumpRecord, DumpState};
+use task_interface::records::{DumpMemory, DumpRecord, DumpState, SELECTIVE};
 
 use super::unit::{Ready, Unit};
 use crate::memory::DeviceMemory;
@@ -19,6 +19,8 @@ pub(super) struct Dump {
     lanes: Vec<Mutex<Lane>>,
     /// Only chosen tensors count.
     selective: AtomicBool,
+    /// Where the host finds that.
+    selective_place: u64,
     /// A task that cannot be dumped has been told of.
     told: AtomicBool,
 }
@@ -56,11 +58,20 @@ impl Dump {
             Mutex::new(Lane { unit, thread, arena })
         });
         let lanes = lanes.collect();
-        Self { memory, lanes, selective: AtomicBool::new(false), told: AtomicBool::new(false) }
+        Self {
+            memory,
+            lanes,
+            selective: AtomicBool::new(false),
+            selective_place: header + layout.selective as u64,
+            told: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn select(&self) {
-        self.selective.store(true, Ordering::Release);
+        if !self.selective.swap(true, Ordering::AcqRel) {
+            // SAFETY: a field of the header, as whoever opened it has promised.
+            unsafe { Word::at(self.selective_place) }.store(SELECTIVE);
+        }
     }
 
     pub(super) fn skip(&self, task: TaskId, expected: usize, is: usize) {
@@ -132,6 +143,7 @@ fn record(arg: &DumpedArg, stage: Stage, view: &TensorView<'_>) -> DumpRecord {
         dtype: view.dtype,
         is_contiguous: view.is_contiguous().into(),
         start_offset: view.start_offset,
+        chosen: arg.chosen.is_some().into(),
         ..DumpRecord::zeroed()
     };
     record.shapes.iter_mut().zip(view.shape).for_each(|(place, &extent)| *place = extent);

@@ -11,7 +11,7 @@ use run_records::dump::{Role, Stage};
 use run_records::scope::Border;
 use run_records::swimlane::{OrchestratorWork, SchedulerWork};
 use task_interface::records::{
-    CoreTimesMemory, DumpRecord, DumpState, PHASE_MAGIC, PhaseHeader, PhaseRecord, ScopeRecord,
+    CoreTimesMemory, DumpRecord, DumpState, PHASE_MAGIC, PhaseHeader, PhaseRecord, SELECTIVE, ScopeRecord,
     SubmitOverflowRecord, SubmitRecord, submit_flags,
 };
 use task_interface::trb::{TaskToken, Tensor};
@@ -280,7 +280,8 @@ fn arg(task: u64, role: Role, chosen: Option<u64>) -> DumpedArg {
 
 fn view<'a>(data: &[u16], shape: &'a [u32], strides: &'a [u32]) -> TensorView<'a> {
     let buffer = DevPtr::new(data.as_ptr().expose_provenance() as u64);
-    TensorView { buffer, dtype: DataType::Int16.raw(), start_offset: 1, shape, strides }
+    let bytes = size_of_val(data) as u64;
+    TensorView { buffer, bytes, dtype: DataType::Int16.raw(), start_offset: 1, shape, strides }
 }
 
 #[test]
@@ -299,14 +300,18 @@ fn tensors_go_round_in_the_arena_of_the_thread() {
         // These do not count.
         tensors.tensor(&arg(4, Role::Output, None), before, &view(&data, &[1], &[1]));
         tensors.tensor(&arg(5, Role::Input, Some(0b1011)), before, &view(&data, &[1], &[1]));
+        let selective = || block.bytes.get::<u32>(chip.records.dump.selective);
+        assert_eq!(selective(), 0);
         tensors.select();
+        assert_eq!(selective(), SELECTIVE);
         tensors.tensor(&arg(6, Role::Input, None), before, &view(&data, &[1], &[1]));
         sinks.act_for(0);
         tensors.tensor(&arg(7, Role::Input, Some(0b100)), before, &view(&data, &[1], &[1]));
         sinks.flush();
         let all = block.take();
         assert_eq!(all.iter().map(|full| (full.unit, full.thread)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
-        assert_eq!(all[0].records::<DumpRecord>()[0].task_id, 7);
+        let first = all[0].records::<DumpRecord>()[0];
+        assert_eq!((first.task_id, first.chosen), (7, 1));
         let records = all[1].records::<DumpRecord>();
         let places: Vec<_> = records
             .iter()
@@ -351,9 +356,11 @@ fn tensors_that_cannot_be_had_are_counted() {
     tensors.tensor(&arg(1, Role::Input, None), Stage::BeforeDispatch, &unknown);
     let nowhere = TensorView { buffer: DevPtr::NULL, start_offset: 0, ..view(&data, &[1], &[1]) };
     tensors.tensor(&arg(1, Role::Input, None), Stage::BeforeDispatch, &nowhere);
+    let beyond = TensorView { bytes: 5, ..view(&data, &[2], &[1]) };
+    tensors.tensor(&arg(1, Role::Input, None), Stage::BeforeDispatch, &beyond);
     tensors.skip(TaskId(1), 2, 3);
     sinks.flush();
     assert!(block.take().is_empty());
     let unit = &chip::A5.records.dump.tensors;
-    assert_eq!(block.count(unit, 0, unit.dropped), 2);
+    assert_eq!(block.count(unit, 0, unit.dropped), 3);
 }

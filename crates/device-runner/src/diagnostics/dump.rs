@@ -122,16 +122,17 @@ impl TensorDump {
         }
     }
 
-    /// Keeps a tensor whose elements device programs have gathered, and chosen; its place in the file is found here.
-    /// Without elements they were overwritten before they could be read.
-    pub fn gathered(&self, mut tensor: DumpedTensor, elements: Option<&[u8]>) {
+    /// Keeps a tensor whose elements device programs have gathered; its place in the file is found here. Without elements
+    /// they were overwritten before they could be read.
+    pub fn gathered(&self, mut tensor: DumpedTensor, is_chosen: bool, elements: Option<&[u8]>) {
+        let choice = if is_chosen { Choice::Chosen } else { Choice::None };
         let mut state = lock(&self.state);
         match self.append(&mut state, elements.unwrap_or_default()) {
             Ok(offset) => {
                 (tensor.bin_offset, tensor.bin_size) =
                     elements.map_or((0, 0), |elements| (offset, elements.len() as u64));
                 tensor.overwritten = elements.is_none();
-                state.tensors.push((tensor, Choice::Chosen));
+                state.tensors.push((tensor, choice));
             }
             Err(lost) => {
                 log::warn!(

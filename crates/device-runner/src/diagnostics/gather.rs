@@ -10,6 +10,8 @@ use crate::error::DeviceError;
 pub struct TensorView<'a> {
     /// The buffer.
     pub buffer: DevPtr,
+    /// Bytes that may be read from there on.
+    pub bytes: u64,
     /// Raw [`DataType`].
     pub dtype: u8,
     /// First element.
@@ -34,6 +36,14 @@ pub enum GatherError {
         shape: Vec<u32>,
         /// Steps per dimension.
         strides: Vec<u32>,
+    },
+    /// Elements behind the end of the buffer.
+    #[error("elements up to byte {end} of its memory, which has {bytes} bytes")]
+    Outside {
+        /// Where they end.
+        end: u64,
+        /// Where the buffer does.
+        bytes: u64,
     },
     /// The device's.
     #[error(transparent)]
@@ -86,9 +96,10 @@ impl TensorView<'_> {
         let mut gathered = Vec::new();
         let room = bytes.filter(|&bytes| gathered.try_reserve_exact(bytes).is_ok()).ok_or_else(layout)?;
         if self.is_contiguous() {
+            let from = self.at(self.start_offset, element).ok_or_else(layout)?;
+            self.check_inside(from, room as u64)?;
             gathered.resize(room, 0);
-            memory
-                .copy_from_device(&mut gathered, self.at(self.start_offset, element).ok_or_else(layout)?)?;
+            memory.copy_from_device(&mut gathered, from)?;
             return Ok(gathered);
         }
         let mut rows = Rows::new(self);
@@ -118,6 +129,7 @@ impl TensorView<'_> {
         let span = count.saturating_sub(1).saturating_mul(step).saturating_add(1).saturating_mul(element);
         let impossible =
             || GatherError::Layout { shape: self.shape.to_vec(), strides: self.strides.to_vec() };
+        self.check_inside(from, span)?;
         let span = usize::try_from(span).map_err(|_| impossible())?;
         scratch.clear();
         scratch.try_reserve(span).map_err(|_| impossible())?;
@@ -131,6 +143,12 @@ impl TensorView<'_> {
             gathered.extend_from_slice(&scratch[index * step..index * step + element]);
         }
         Ok(())
+    }
+
+    /// That so many bytes are in the buffer, which is asked first: not every memory knows what is accessible.
+    fn check_inside(&self, from: DevPtr, len: u64) -> Result<(), GatherError> {
+        let end = from.addr().saturating_sub(self.buffer.addr()).saturating_add(len);
+        if end > self.bytes { Err(GatherError::Outside { end, bytes: self.bytes }) } else { Ok(()) }
     }
 
     fn at(&self, index: u64, element: u64) -> Option<DevPtr> {
@@ -200,7 +218,8 @@ mod tests {
     }
 
     fn view<'a>(buffer: DevPtr, start: u64, shape: &'a [u32], strides: &'a [u32]) -> TensorView<'a> {
-        TensorView { buffer, dtype: DataType::Uint16.raw(), start_offset: start, shape, strides }
+        let dtype = DataType::Uint16.raw();
+        TensorView { buffer, bytes: u64::MAX, dtype, start_offset: start, shape, strides }
     }
 
     fn gathered(memory: &Memory, view: &TensorView<'_>, elements: u64) -> Vec<u16> {
@@ -217,6 +236,13 @@ mod tests {
         assert!(matches!(of(0, &[2, 2], &[7, 1]), Err(GatherError::Memory(_))));
         assert!(matches!(of(0, &[2, 2], &[1]), Err(GatherError::Layout { .. })));
         assert!(matches!(of(u64::MAX, &[2, 2], &[2, 2]), Err(GatherError::Layout { .. })));
+        let told = |bytes, shape, strides| {
+            TensorView { bytes, ..view(buffer.ptr(), 1, shape, strides) }.gather(&*memory, 4)
+        };
+        assert!(told(10, &[4], &[1]).is_ok() && told(12, &[2, 2], &[3, 1]).is_ok());
+        assert!(matches!(told(9, &[4], &[1]), Err(GatherError::Outside { end: 10, bytes: 9 })));
+        assert!(matches!(told(11, &[2, 2], &[3, 1]), Err(GatherError::Outside { end: 12, bytes: 11 })));
+        assert!(matches!(told(16, &[u32::MAX, 1], &[u32::MAX, 1]), Err(GatherError::Outside { .. })));
         let unknown = TensorView { dtype: 99, ..view(buffer.ptr(), 0, &[4], &[1]) };
         assert!(matches!(unknown.gather(&*memory, 4), Err(GatherError::ElementType(99))));
         assert!(view(buffer.ptr(), 0, &[u32::MAX; 5], &[1; 5]).gather(&*memory, u64::MAX).is_err());

@@ -326,7 +326,8 @@ impl TestRun {
         if let Some(dump) = recorder.dump() {
             let shape = [u32::try_from(self.values).unwrap()];
             let (buffer, dtype) = (self.data.ptr(), DataType::Uint64.raw());
-            let view = TensorView { buffer, dtype, start_offset: 0, shape: &shape, strides: &[1] };
+            let (bytes, start_offset) = (u64::MAX, 0);
+            let view = TensorView { buffer, bytes, dtype, start_offset, shape: &shape, strides: &[1] };
             let arg = DumpedArg {
                 task: TaskId(0),
                 subtask: 0,

@@ -37,9 +37,8 @@ pub(super) fn read(
             tail.tensor_allocation_storage_bytes
         )));
     }
-    let ranges: Vec<TensorAllocationInfo> = list(source, tail.tensor_allocation_storage, count)?;
-    let ranges = ranges.into_iter().map(|range| (range.base_addr, range.size_bytes)).collect();
-    Ok(TaskDump::with_ranges(sinks, kernels, ranges))
+    let memory: Vec<TensorAllocationInfo> = list(source, tail.tensor_allocation_storage, count)?;
+    Ok(TaskDump::with_ranges(sinks, kernels, &memory))
 }
 
 fn wrong(reason: String) -> ImageError {

@@ -24,14 +24,14 @@ pub(crate) fn write(
     context: &RunContext<'_>,
     target: &ImageTarget<'_>,
     names: &Names,
-    graph: &Graph,
-    links: &Links,
+    (graph, links): (&Graph, &Links),
+    memory: &[TensorAllocationInfo],
     staging: &mut Staging,
 ) -> Result<DeviceImage, GraphError> {
     let layout = Layout::of(context.arch)
         .ok_or_else(|| GraphError::Message(format!("{} has no device images", context.arch.name())))?;
     let tensors = TensorTable::of(graph, staging)?;
-    let allocations = Allocations::of(staging)?;
+    let allocations = Allocations::of(memory, staging)?;
     let parts = vec![
         (0, head(&layout, context, target, graph, links)?),
         (layout.next_task_id, ready(links)),
@@ -172,16 +172,15 @@ impl TensorTable {
     }
 }
 
-/// The memory that the orchestration has taken, as a table in device memory.
+/// The memory that tensors may be in, as a table in device memory.
 struct Allocations {
     storage: DevPtr,
     count: u32,
 }
 
 impl Allocations {
-    fn of(staging: &mut Staging) -> Result<Self, GraphError> {
-        let list = staging.allocations();
-        let storage = upload(staging, bytemuck::must_cast_slice(&list))?;
+    fn of(list: &[TensorAllocationInfo], staging: &mut Staging) -> Result<Self, GraphError> {
+        let storage = upload(staging, bytemuck::must_cast_slice(list))?;
         Ok(Self { storage, count: u32::try_from(list.len()).unwrap_or(u32::MAX) })
     }
 }

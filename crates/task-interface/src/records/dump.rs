@@ -9,6 +9,10 @@ use crate::wire::assert_layout;
 /// In the header.
 pub const DUMP_MAGIC: u32 = 0x4455_4D50;
 
+/// In the header, after it was 0: of all records, also of those from before, only those count that say that they were
+/// [chosen](DumpRecord::chosen). No other programs write there.
+pub const SELECTIVE: u32 = 0x5345_4C31;
+
 /// Start of the memory of the tensor dump.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -28,8 +32,9 @@ pub struct DumpHeader<const THREADS: usize, const ENTRIES: usize> {
     pub arena_size_per_thread: u64,
     /// [`DUMP_MAGIC`].
     pub magic: u32,
-    /// 0.
-    pub pad: u32,
+    /// Padding of the contract. The device programs of this project put [`SELECTIVE`] there once an orchestration has
+    /// chosen tensors.
+    pub selective: u32,
 }
 ready_queues!(DumpHeader);
 
@@ -45,6 +50,7 @@ impl<const THREADS: usize, const ENTRIES: usize> DumpHeader<THREADS, ENTRIES> {
             records_per_buffer: offset_of!(Self, records_per_buffer),
             arena_size: offset_of!(Self, arena_size_per_thread),
             magic: offset_of!(Self, magic),
+            selective: offset_of!(Self, selective),
         }
     }
 }
@@ -118,14 +124,17 @@ pub struct DumpRecord {
     pub strides: [u32; 5],
     /// In elements.
     pub shapes: [u32; 5],
+    /// Padding of the contract. 1 from device programs of this project if the orchestration has chosen the tensor; it
+    /// means something only where the header is [`SELECTIVE`].
+    pub chosen: u32,
     /// Padding.
-    pub pad1: [u64; 2],
+    pub pad1: [u32; 3],
 }
 
 assert_layout!(DumpRecord, size 128, align 64, {
     task_id @ 0, subtask_id @ 8, role @ 9, stage @ 10, ndims @ 11, func_id @ 12, arg_index @ 16, dtype @ 20,
     truncated @ 21, is_contiguous @ 22, pad0_align @ 23, payload_offset @ 24, payload_size @ 32, pad0 @ 40,
-    start_offset @ 64, strides @ 72, shapes @ 92, pad1 @ 112,
+    start_offset @ 64, strides @ 72, shapes @ 92, chosen @ 112, pad1 @ 116,
 });
 
 /// A buffer of them.

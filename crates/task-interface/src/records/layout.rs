@@ -137,6 +137,8 @@ pub struct DumpMemory {
     pub arena_size: usize,
     /// Offset of the magic number.
     pub magic: usize,
+    /// Offset of whether only chosen tensors count.
+    pub selective: usize,
 }
 
 /// The memory of scope statistics: header, one state.

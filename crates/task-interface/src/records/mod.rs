@@ -15,7 +15,7 @@ mod scopes;
 mod submits;
 mod swimlane;
 
-pub use dump::{DUMP_MAGIC, DumpBuffer, DumpHeader, DumpRecord, DumpState};
+pub use dump::{DUMP_MAGIC, DumpBuffer, DumpHeader, DumpRecord, DumpState, SELECTIVE};
 pub use layout::{
     BufferLayout, CoreTimesMemory, DumpMemory, PmuMemory, ReadyQueues, RecordMemory, ScopeMemory,
     SubmitMemory, SwimlaneMemory, UnitLayout,
