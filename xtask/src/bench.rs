@@ -14,7 +14,7 @@ use chip_worker::{
 };
 use kernel_compiler::{CoreType, KernelCompiler, Runtime, Source};
 
-pub const HELP: &str = "\
+const HELP: &str = "\
 cargo xtask bench [OPTIONS] [FILTER...]
 
 Measures the simulated chips. Each line on standard output is one figure:
@@ -27,6 +27,9 @@ Medians are shown on standard error. Only figures whose name contains a FILTER a
                     others: the figures with \"engine\": \"loaded\"
   --engine NAME     also measure runs of this project's device programs on simulated registers, the only NAME:
                     the figures with \"engine\": \"registers\"
+  -h, --help        show this text
+
+Ends with 0 if all was measured, with 1 if something failed, with 2 for wrong options.
 ";
 
 /// How `cargo xtask bench` was called.
@@ -39,43 +42,68 @@ pub(crate) struct Options {
     filters: Vec<String>,
 }
 
-pub fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    use lexopt::prelude::*;
-    let (platform, samples) = (Platform::A2a3Sim, 30);
-    let mut options = Options { platform, samples, tree: None, registers: false, filters: Vec::new() };
-    let mut runtime = RuntimeKind::HostBuildGraph;
-    let (mut total, mut path) = (0, PathBuf::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("platform") => options.platform = parser.value()?.parse()?,
-            Long("samples") => options.samples = parser.value()?.parse()?,
-            Long("tree") => options.tree = Some(parser.value()?.into()),
-            Long("engine") => match parser.value()?.to_str() {
-                Some("registers") => options.registers = true,
-                _ => bail!("--engine takes: registers"),
-            },
-            Long("runtime") => runtime = parser.value()?.parse()?,
-            Long("resident") => return resident(options.platform, runtime, parser.value()?.parse()?),
-            Long("comm-total") => total = parser.value()?.parse()?,
-            Long("comm-path") => path = parser.value()?.into(),
-            Long("comm-rank") => {
-                let work = bench_comm::Work::parse(&parser.value()?.string()?)?;
-                bench_comm::follow_as_process(options.platform, work, &path, total)?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            Long("help") | Short('h') => {
-                print!("{HELP}");
-                return Ok(ExitCode::SUCCESS);
-            }
-            Value(filter) => options.filters.push(filter.parse()?),
-            other => bail!("{}\n\n{HELP}", other.unexpected()),
+/// What it was called for.
+enum Task {
+    Help,
+    Measure(Options),
+    /// In a process of its own, for one figure: how much memory a worker takes after so many tasks.
+    Resident(Platform, RuntimeKind, u64),
+    /// Likewise: the rank that the environment names does its work so many times, with others at a path.
+    Rank(Platform, bench_comm::Work, PathBuf, usize),
+}
+
+pub fn run(parser: lexopt::Parser) -> Result<ExitCode> {
+    let task = match Task::parse(parser) {
+        Ok(task) => task,
+        Err(reason) => return Ok(crate::refuse(&format!("{reason:#}"), HELP)),
+    };
+    match task {
+        Task::Help => return crate::show(HELP),
+        Task::Measure(options) => measure_all(&options)?,
+        Task::Resident(platform, runtime, count) => return resident(platform, runtime, count),
+        Task::Rank(platform, work, path, total) => {
+            bench_comm::follow_as_process(platform, work, &path, total)?;
         }
     }
-    if options.samples == 0 {
-        bail!("--samples must be at least 1");
-    }
-    measure_all(&options)?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Task {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self> {
+        use lexopt::prelude::*;
+        let (platform, samples) = (Platform::A2a3Sim, 30);
+        let mut options = Options { platform, samples, tree: None, registers: false, filters: Vec::new() };
+        let mut runtime = RuntimeKind::HostBuildGraph;
+        let (mut total, mut path) = (0, PathBuf::new());
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Long("platform") => options.platform = parser.value()?.parse()?,
+                Long("samples") => options.samples = parser.value()?.parse()?,
+                Long("tree") => options.tree = Some(parser.value()?.into()),
+                Long("engine") => match parser.value()?.to_str() {
+                    Some("registers") => options.registers = true,
+                    _ => bail!("--engine takes: registers"),
+                },
+                Long("runtime") => runtime = parser.value()?.parse()?,
+                Long("resident") => {
+                    return Ok(Self::Resident(options.platform, runtime, parser.value()?.parse()?));
+                }
+                Long("comm-total") => total = parser.value()?.parse()?,
+                Long("comm-path") => path = parser.value()?.into(),
+                Long("comm-rank") => {
+                    let work = bench_comm::Work::parse(&parser.value()?.string()?)?;
+                    return Ok(Self::Rank(options.platform, work, path, total));
+                }
+                Long("help") | Short('h') => return Ok(Self::Help),
+                Value(filter) => options.filters.push(filter.parse()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if options.samples == 0 {
+            bail!("--samples must be at least 1");
+        }
+        Ok(Self::Measure(options))
+    }
 }
 
 fn measure_all(options: &Options) -> Result<()> {
