@@ -1,15 +1,15 @@
 //! Reading and writing whole files, and the JSON layout that they share.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::ser::Formatter;
 
 use crate::error::RecordsError;
 use crate::growing::GrowingFile;
+use crate::line::Line;
 
 /// The text of a file; `None` if there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, RecordsError> {
@@ -45,60 +45,66 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecordsError> {
 
 /// Appends a value as JSON on one line: `{"key": value, "key": value}`, times with three decimals.
 pub(crate) fn push_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
-    let mut serializer = serde_json::Serializer::with_formatter(out, Spaced);
-    // A vector takes every byte, and none of the types has keys that are not strings.
-    let written = value.serialize(&mut serializer);
+    // None of the types has what a line cannot take.
+    let written = value.serialize(Line(out));
     debug_assert!(written.is_ok(), "a record that is no JSON: {written:?}");
 }
 
 /// Appends values as elements of an array, one per line.
 pub(crate) fn push_lines<T: Serialize>(out: &mut Vec<u8>, indent: &str, values: &[T]) {
-    for (index, value) in values.iter().enumerate() {
-        out.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
-        out.extend_from_slice(indent.as_bytes());
-        push_json(out, value);
-    }
+    values.iter().enumerate().for_each(|(index, value)| push_line(out, indent, index, value));
 }
 
-/// JSON on one line with a space behind `,` and `:`; every fraction has three decimals, as only times have
-/// any.
-struct Spaced;
+fn push_line<T: Serialize>(out: &mut Vec<u8>, indent: &str, index: usize, value: &T) {
+    out.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
+    out.extend_from_slice(indent.as_bytes());
+    push_json(out, value);
+}
 
-impl Formatter for Spaced {
-    fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        #[allow(clippy::cast_possible_truncation, reason = "times are far below: see `Micros`")]
-        let thousandths = (value * 1000.0).round() as i64;
-        let mut digits = [b'0'; 24];
-        let mut begin = digits.len();
-        let mut rest = thousandths.unsigned_abs();
-        // At least one digit before the point and three behind it.
-        while rest > 0 || begin > digits.len() - 5 {
-            begin -= 1;
-            if begin == digits.len() - 4 {
-                digits[begin] = b'.';
-                continue;
+/// A long file, written as its text comes: memory for the whole of it would take longer to get than to fill.
+pub(crate) struct Lines {
+    file: GrowingFile,
+    text: Vec<u8>,
+}
+
+/// Bytes that are written at a time.
+const CHUNK: usize = 256 << 10;
+
+impl Lines {
+    /// Begins an empty file, which appears when it is [published](Self::publish).
+    pub(crate) fn create(path: &Path) -> Result<Self, RecordsError> {
+        Ok(Self { file: GrowingFile::create(path)?, text: Vec::with_capacity(CHUNK + CHUNK / 8) })
+    }
+
+    pub(crate) fn push(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    /// See [`push_json`].
+    pub(crate) fn push_json<T: Serialize>(&mut self, value: &T) {
+        push_json(&mut self.text, value);
+    }
+
+    /// Appends values as elements of an array, one per line.
+    pub(crate) fn push_lines<T: Serialize>(
+        &mut self,
+        indent: &str,
+        values: &[T],
+    ) -> Result<(), RecordsError> {
+        for (index, value) in values.iter().enumerate() {
+            push_line(&mut self.text, indent, index, value);
+            if self.text.len() >= CHUNK {
+                self.file.append(&self.text)?;
+                self.text.clear();
             }
-            #[allow(clippy::cast_possible_truncation, reason = "a digit")]
-            let digit = (rest % 10) as u8;
-            digits[begin] = b'0' + digit;
-            rest /= 10;
         }
-        if thousandths < 0 {
-            writer.write_all(b"-")?;
-        }
-        writer.write_all(&digits[begin..])
+        Ok(())
     }
 
-    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
+    /// Puts the file into its place, as [`replace`].
+    pub(crate) fn publish(mut self) -> Result<(), RecordsError> {
+        self.file.append(&self.text)?;
+        self.file.publish()
     }
 }
 

@@ -18,6 +18,7 @@ pub mod dump;
 mod error;
 mod file;
 mod growing;
+mod line;
 mod micros;
 pub mod pmu;
 pub mod scope;

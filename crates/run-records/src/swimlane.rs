@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use task_interface::CoreType;
 
 use crate::error::RecordsError;
-use crate::file;
+use crate::file::{self, Lines};
 use crate::micros::Micros;
 
 /// Where the file lies in a run's output folder.
@@ -207,41 +207,41 @@ impl Swimlane {
         file::read_json(&directory.join(FILE))
     }
 
-    /// Writes the file into a run's output folder, which is created when needed.
+    /// Writes the file into a run's output folder, which is created when needed: one record per line, keys in the
+    /// order of section 6.1.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), RecordsError> {
-        file::replace(&directory.join(FILE), &self.to_json())
-    }
-
-    /// The bytes of the file: one record per line, keys in the order of section 6.1.
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.tasks.len() * 256);
-        out.extend_from_slice(format!("{{\n  \"l2_perf_level\": {},\n  \"tasks\": [", self.level).as_bytes());
-        file::push_lines(&mut out, "    ", &self.tasks);
-        out.extend_from_slice(b"\n  ]");
-        push_threads(&mut out, "aicpu_scheduler_phases", self.scheduler.as_deref());
-        push_threads(&mut out, "aicpu_orchestrator_phases", self.orchestrator.as_deref());
+        let mut out = Lines::create(&directory.join(FILE))?;
+        out.push(&format!("{{\n  \"l2_perf_level\": {},\n  \"tasks\": [", self.level));
+        out.push_lines("    ", &self.tasks)?;
+        out.push("\n  ]");
+        push_threads(&mut out, "aicpu_scheduler_phases", self.scheduler.as_deref())?;
+        push_threads(&mut out, "aicpu_orchestrator_phases", self.orchestrator.as_deref())?;
         if let Some(threads) = &self.core_to_thread {
-            out.extend_from_slice(b",\n  \"core_to_thread\": ");
-            file::push_json(&mut out, threads);
+            out.push(",\n  \"core_to_thread\": ");
+            out.push_json(threads);
         }
-        out.extend_from_slice(b"\n}\n");
-        out
+        out.push("\n}\n");
+        out.publish()
     }
 }
 
-fn push_threads<T: Serialize>(out: &mut Vec<u8>, key: &str, threads: Option<&[Vec<T>]>) {
-    let Some(threads) = threads else { return };
-    out.extend_from_slice(format!(",\n  \"{key}\": [").as_bytes());
+fn push_threads<T: Serialize>(
+    out: &mut Lines,
+    key: &str,
+    threads: Option<&[Vec<T>]>,
+) -> Result<(), RecordsError> {
+    let Some(threads) = threads else { return Ok(()) };
+    out.push(&format!(",\n  \"{key}\": ["));
     for (thread, phases) in threads.iter().enumerate() {
-        out.extend_from_slice(if thread == 0 { b"\n    [" } else { b",\n    [" });
-        file::push_lines(out, "      ", phases);
-        out.extend_from_slice(if phases.is_empty() { b"]" } else { b"\n    ]" });
+        out.push(if thread == 0 { "\n    [" } else { ",\n    [" });
+        out.push_lines("      ", phases)?;
+        out.push(if phases.is_empty() { "]" } else { "\n    ]" });
     }
-    out.extend_from_slice(b"\n  ]");
+    out.push("\n  ]");
+    Ok(())
 }
 
 mod core_type {
