@@ -110,7 +110,7 @@ impl<S: Shared> Queues<S> {
         self.groups.iter().map(room).min().unwrap_or(u32::MAX)
     }
 
-    /// Gives each unit its first buffers.
+    /// Gives each unit its first buffers, and shows the block to the device.
     pub(crate) fn prime(&mut self) -> Result<(), S::Error> {
         for group in 0..self.groups.len() {
             let Group { layout, units, .. } = self.groups[group];
@@ -121,7 +121,7 @@ impl<S: Shared> Queues<S> {
                 }
             }
         }
-        Ok(())
+        self.shared.publish()
     }
 
     /// Takes what has become full, and sees to it that units have free buffers; whether anything was taken.

@@ -13,7 +13,8 @@ pub trait SharedMemory: Clone + Send + 'static {
     /// When the device cannot be reached from here.
     fn attach(&self) -> Result<(), Self::Error>;
 
-    /// Makes a block with this content, whose length is a multiple of 64.
+    /// Makes a block with this content, whose length is a multiple of 64. The device sees it when it is
+    /// [published](Shared::publish).
     ///
     /// # Errors
     /// When there is no memory. Nothing is left of it then.
@@ -32,6 +33,13 @@ pub trait Shared: Send + 'static {
 
     /// Where the block is on the device. It starts at a multiple of 64.
     fn address(&self) -> u64;
+
+    /// Shows the block to the device, with all that was written to it until then. Needed once, before the device is
+    /// told of it.
+    ///
+    /// # Errors
+    /// When the device cannot be reached; so with all others.
+    fn publish(&mut self) -> Result<(), Self::Error>;
 
     /// Brings what is read of the block up to date.
     ///

@@ -13,6 +13,8 @@ use crate::shared::{Shared, SharedMemory};
 pub(crate) struct Bytes {
     pub(crate) block: Vec<u8>,
     pub(crate) buffers: BTreeMap<u64, Vec<u8>>,
+    /// The device may look at them.
+    pub(crate) is_published: bool,
     /// Blocks and buffers that were given back.
     pub(crate) is_released: bool,
     pub(crate) is_retired: bool,
@@ -118,6 +120,12 @@ impl<D: Device> Shared for Host<D> {
 
     fn address(&self) -> u64 {
         BLOCK
+    }
+
+    fn publish(&mut self) -> Result<(), Refused> {
+        self.trouble.call()?;
+        self.world.lock().unwrap().memory.is_published = true;
+        Ok(())
     }
 
     fn refresh(&mut self) -> Result<(), Refused> {

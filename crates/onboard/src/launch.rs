@@ -28,6 +28,9 @@ pub(crate) fn launch(inner: &Arc<Inner>, mut launch: Launch) -> Result<OnboardRu
     })?;
     let block_dim = launch.topology.block_dim();
     let mut parts = lock(&session.parts);
+    if launch.recorder.is_none() {
+        inner.memory.free_spares();
+    }
     let memory = RecordsMemory(Arc::clone(inner));
     let opened = Collection::open(memory, launch.recorder.as_ref());
     let mut collection = opened.map_err(|error| inner.fail(STEP, error.into()))?;

@@ -26,7 +26,17 @@ struct Table {
     /// Of these, what the host sees as it is.
     mapped: BTreeSet<u64>,
     /// What nobody uses but programs that do not know it.
-    retired: Vec<u64>,
+    retired: Option<Retired>,
+    /// Buffers that nobody uses, by size: those of the last runs that recorded something.
+    spare: BTreeMap<u64, Vec<u64>>,
+}
+
+/// A collector's block that programs may still write to.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) block: u64,
+    /// With their sizes.
+    pub(crate) buffers: Vec<(u64, u64)>,
 }
 
 impl Table {
@@ -58,6 +68,20 @@ impl DeviceMemory {
 
     /// Allocates; 0 bytes have an address of their own, too.
     pub(crate) fn alloc(&self, bytes: u64) -> Result<u64, OnboardError> {
+        match self.try_alloc(bytes) {
+            Err(OnboardError::OutOfMemory { .. }) if self.has_spares() => {
+                self.free_spares();
+                self.try_alloc(bytes)
+            }
+            result => result,
+        }
+    }
+
+    fn has_spares(&self) -> bool {
+        !lock(&self.table).spare.is_empty()
+    }
+
+    fn try_alloc(&self, bytes: u64) -> Result<u64, OnboardError> {
         let mut table = lock(&self.table);
         let address = self.hal.malloc(bytes.max(1)).map_err(|source| match source.code() {
             Some(code) if code.fault() == Fault::OutOfMemory => {
@@ -84,9 +108,29 @@ impl DeviceMemory {
         Ok(())
     }
 
-    /// Keeps allocations until others are retired, or until the end; returns those from before, to be freed.
-    pub(crate) fn retire(&self, allocations: Vec<u64>) -> Vec<u64> {
-        std::mem::replace(&mut lock(&self.table).retired, allocations)
+    /// Keeps a block until another is retired, or until the end; returns the one from before, to be given back.
+    pub(crate) fn retire(&self, block: Retired) -> Option<Retired> {
+        lock(&self.table).retired.replace(block)
+    }
+
+    /// Allocates; takes a spare buffer of that size if there is one.
+    pub(crate) fn alloc_spare(&self, bytes: u64) -> Result<u64, OnboardError> {
+        let spare = lock(&self.table).spare.get_mut(&bytes).and_then(Vec::pop);
+        spare.map_or_else(|| self.alloc(bytes), Ok)
+    }
+
+    /// Keeps buffers, given with their sizes, until somebody wants such a one, or needs the room.
+    pub(crate) fn spare(&self, buffers: Vec<(u64, u64)>) {
+        let mut table = lock(&self.table);
+        for (address, bytes) in buffers {
+            table.spare.entry(bytes).or_default().push(address);
+        }
+    }
+
+    /// Frees all spare buffers.
+    pub(crate) fn free_spares(&self) {
+        let spares = std::mem::take(&mut lock(&self.table).spare);
+        spares.into_values().flatten().for_each(|address| self.free_or_log(address));
     }
 
     /// Allocates and fills.
@@ -150,7 +194,7 @@ impl DeviceMemory {
     pub(crate) fn release_all(&self) -> Result<(), HalError> {
         let mut guard = lock(&self.table);
         let table = &mut *guard;
-        table.retired.clear();
+        (table.retired, table.spare) = Default::default();
         let mut result = Ok(());
         for part in [&mut table.live, &mut table.parked] {
             part.retain(|&address, _| match self.free_unmapped(&mut table.mapped, address) {

@@ -5,6 +5,7 @@ use hal_sys::HostMapping;
 
 use crate::error::OnboardError;
 use crate::inner::Inner;
+use crate::memory::Retired;
 
 /// Device memory of collectors.
 #[derive(Clone, Debug)]
@@ -29,13 +30,15 @@ pub(crate) struct DeviceBlock {
     inner: Arc<Inner>,
     address: u64,
     window: Window,
-    /// The block's own, and all buffers.
-    allocations: Vec<u64>,
+    /// With their sizes.
+    buffers: Vec<(u64, u64)>,
 }
 
 /// How the host sees it.
 #[derive(Debug)]
 enum Window {
+    /// The device does not: all that it shall find there is copied at once, as a copy takes long however short it is.
+    Ahead(Vec<u8>),
     /// As it is.
     Mapped(HostMapping),
     /// In a copy.
@@ -43,21 +46,9 @@ enum Window {
 }
 
 impl DeviceBlock {
-    /// Makes a block with this content, and maps it if the chip can do so.
     fn new(inner: &Arc<Inner>, content: Vec<u8>) -> Result<Self, OnboardError> {
-        let address = inner.memory.upload(&content)?;
-        let window = if inner.chip.maps_records() {
-            match inner.memory.map(address, content.len()) {
-                Ok(mapping) => Window::Mapped(mapping),
-                Err(error) => {
-                    inner.memory.free_or_log(address);
-                    return Err(error);
-                }
-            }
-        } else {
-            Window::Shadow(content)
-        };
-        Ok(Self { inner: Arc::clone(inner), address, window, allocations: vec![address] })
+        let address = inner.memory.alloc(content.len() as u64)?;
+        Ok(Self { inner: Arc::clone(inner), address, window: Window::Ahead(content), buffers: Vec::new() })
     }
 }
 
@@ -72,9 +63,22 @@ impl Shared for DeviceBlock {
         self.address
     }
 
+    /// Maps it if the chip can do so.
+    fn publish(&mut self) -> Result<(), OnboardError> {
+        let Self { inner, address, window, .. } = self;
+        let Window::Ahead(content) = window else { return Ok(()) };
+        inner.memory.fill(*address, content)?;
+        *window = if inner.chip.maps_records() {
+            Window::Mapped(inner.memory.map(*address, content.len())?)
+        } else {
+            Window::Shadow(std::mem::take(content))
+        };
+        Ok(())
+    }
+
     fn refresh(&mut self) -> Result<(), OnboardError> {
         match &mut self.window {
-            Window::Mapped(_) => Ok(()),
+            Window::Ahead(_) | Window::Mapped(_) => Ok(()),
             Window::Shadow(copy) => self.inner.memory.read(copy, self.address),
         }
     }
@@ -88,7 +92,7 @@ impl Shared for DeviceBlock {
     fn load_u32(&self, offset: usize) -> Result<u32, OnboardError> {
         let value = match &self.window {
             Window::Mapped(mapping) => mapping.load_u32(offset),
-            Window::Shadow(copy) => word(copy, offset).map(u32::from_le_bytes),
+            Window::Ahead(copy) | Window::Shadow(copy) => word(copy, offset).map(u32::from_le_bytes),
         };
         value.ok_or_else(|| outside(offset))
     }
@@ -96,7 +100,7 @@ impl Shared for DeviceBlock {
     fn load_u64(&self, offset: usize) -> Result<u64, OnboardError> {
         let value = match &self.window {
             Window::Mapped(mapping) => mapping.load_u64(offset),
-            Window::Shadow(copy) => word(copy, offset).map(u64::from_le_bytes),
+            Window::Ahead(copy) | Window::Shadow(copy) => word(copy, offset).map(u64::from_le_bytes),
         };
         value.ok_or_else(|| outside(offset))
     }
@@ -104,8 +108,12 @@ impl Shared for DeviceBlock {
     fn store_u32(&mut self, offset: usize, value: u32) -> Result<(), OnboardError> {
         match &mut self.window {
             Window::Mapped(mapping) => mapping.store_u32(offset, value).ok_or_else(|| outside(offset)),
+            Window::Ahead(copy) => put(copy, offset, &value.to_le_bytes()),
             Window::Shadow(copy) => {
-                write_back(&self.inner, (copy, self.address), offset, &value.to_le_bytes())
+                // Nothing else is written back: the rest may be the device's.
+                let bytes = value.to_le_bytes();
+                put(copy, offset, &bytes)?;
+                self.inner.memory.fill(self.address + offset as u64, &bytes)
             }
         }
     }
@@ -113,15 +121,19 @@ impl Shared for DeviceBlock {
     fn store_u64(&mut self, offset: usize, value: u64) -> Result<(), OnboardError> {
         match &mut self.window {
             Window::Mapped(mapping) => mapping.store_u64(offset, value).ok_or_else(|| outside(offset)),
+            Window::Ahead(copy) => put(copy, offset, &value.to_le_bytes()),
             Window::Shadow(copy) => {
-                write_back(&self.inner, (copy, self.address), offset, &value.to_le_bytes())
+                // Nothing else is written back: the rest may be the device's.
+                let bytes = value.to_le_bytes();
+                put(copy, offset, &bytes)?;
+                self.inner.memory.fill(self.address + offset as u64, &bytes)
             }
         }
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<u64, OnboardError> {
-        let buffer = self.inner.memory.alloc(bytes as u64)?;
-        self.allocations.push(buffer);
+        let buffer = self.inner.memory.alloc_spare(bytes as u64)?;
+        self.buffers.push((buffer, bytes as u64));
         Ok(buffer)
     }
 
@@ -134,30 +146,34 @@ impl Shared for DeviceBlock {
     }
 
     fn release(self) {
-        let Self { inner, window, allocations, .. } = self;
+        let Self { inner, address, window, buffers } = self;
         // Not to be looked at any more.
         drop(window);
-        free(&inner, allocations);
+        give_back(&inner, address, buffers);
     }
 
     fn retire(self) {
-        let Self { inner, window, allocations, .. } = self;
+        let Self { inner, address, window, buffers } = self;
         drop(window);
-        let before = inner.memory.retire(allocations);
-        free(&inner, before);
+        if let Some(before) = inner.memory.retire(Retired { block: address, buffers }) {
+            give_back(&inner, before.block, before.buffers);
+        }
     }
 }
 
-fn free(inner: &Inner, allocations: Vec<u64>) {
-    if let Err(error) = inner.attach() {
-        log::warn!("memory of a collector is kept until the device is given back: {error}");
-        return;
-    }
+/// Frees a block, and keeps its buffers for the next run.
+fn give_back(inner: &Inner, block: u64, buffers: Vec<(u64, u64)>) {
     let park = inner.is_lost();
-    for address in allocations {
-        if let Err(error) = inner.memory.free(address, park) {
-            log::warn!("memory of a collector is kept until the device is given back: {error}");
+    let freed = inner.attach().and_then(|()| {
+        inner.memory.free(block, park)?;
+        if park {
+            return buffers.iter().try_for_each(|&(address, _)| inner.memory.free(address, park));
         }
+        inner.memory.spare(buffers);
+        Ok(())
+    });
+    if let Err(error) = freed {
+        log::warn!("memory of a collector is kept until the device is given back: {error}");
     }
 }
 
@@ -165,14 +181,8 @@ fn word<const N: usize>(copy: &[u8], offset: usize) -> Option<[u8; N]> {
     copy.get(offset..)?.first_chunk().copied()
 }
 
-/// Writes one field of a block of which the host has a copy, and nothing else: the rest may be the device's.
-fn write_back(
-    inner: &Inner,
-    (copy, address): (&mut [u8], u64),
-    offset: usize,
-    bytes: &[u8],
-) -> Result<(), OnboardError> {
+fn put(copy: &mut [u8], offset: usize, bytes: &[u8]) -> Result<(), OnboardError> {
     let place = offset.checked_add(bytes.len()).and_then(|end| copy.get_mut(offset..end));
     place.ok_or_else(|| outside(offset))?.copy_from_slice(bytes);
-    inner.memory.fill(address + offset as u64, bytes)
+    Ok(())
 }

@@ -142,7 +142,9 @@ impl Memory {
         let reused: Vec<u64> = state
             .freed
             .range(..state.cursor)
-            .filter(|(_, freed)| freed.end > unit)
+            .rev()
+            // They do not overlap, and there are many.
+            .take_while(|(_, freed)| freed.end > unit)
             .map(|(start, _)| *start)
             .collect();
         for start in reused {

@@ -7,7 +7,7 @@ use task_interface::records::ReadyEntry;
 
 use super::{Bench, CHIPS, all, config, everywhere, flush, push, unit};
 use crate::collection::{Collection, CollectorError};
-use crate::testing::{Plain, Trouble, World, enter};
+use crate::testing::{Plain, PlainWorld, Trouble, World, enter};
 
 #[test]
 fn whatever_call_is_refused_memory_is_given_back() {
@@ -39,6 +39,8 @@ fn a_collection_that_is_dropped_gives_its_memory_back() {
     for is_started in [false, true] {
         let mut bench = Bench::new(CHIPS[0], false, all);
         assert_eq!(bench.places().flags, 0b11111);
+        let are_published = |world: &PlainWorld| world.lock().unwrap().memory.is_published;
+        assert!(bench.memory.worlds.lock().unwrap().iter().all(are_published));
         if is_started {
             bench.collection.start().unwrap();
         }

@@ -90,6 +90,11 @@ impl Shared for RecordBlock {
         self.allocations.first().map_or(0, |start| start.addr())
     }
 
+    /// Programs see everything as it is.
+    fn publish(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
     fn refresh(&mut self) -> Result<(), DeviceError> {
         Ok(())
     }
