@@ -1,6 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard};
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use device_runner::{Chip, DeviceError, GlobalMemory, KernelArgs, KernelContext};
 use task_interface::trb::DISPATCH_MAX_ARGS;
@@ -30,8 +31,10 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
     let mut joined: Option<Arc<RunShared>> = None;
     thread.is_here();
     let mut state = engine.lock();
+    // When the last task ended, if that was just now: looking at the clock takes as long as a short kernel.
+    let mut ended = None;
     loop {
-        if let Some(work) = engine.take_work(&mut state, index) {
+        if let Some(work) = engine.take_work(&mut state, index, ended.take().unwrap_or_else(Instant::now)) {
             drop(state);
             let run = match &work {
                 Work::Task(job) => &job.run,
@@ -39,7 +42,7 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
             };
             join(&mut joined, run);
             let next;
-            (state, next) = carry_out(engine, index, thread, work);
+            (state, next) = carry_out(engine, index, thread, work, &mut ended);
             match next {
                 Next::Work => continue,
                 Next::Leave => return,
@@ -47,6 +50,7 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
                     // Others work for the run, so that nothing of it ends here, under the lock.
                     leave(&mut joined);
                     state = engine.park(state);
+                    ended = None;
                     continue;
                 }
             }
@@ -76,10 +80,12 @@ fn carry_out<'e>(
     index: usize,
     thread: &WatchedThread,
     work: Work,
+    ended: &mut Option<Instant>,
 ) -> (MutexGuard<'e, State>, Next) {
     match work {
         Work::Task(mut job) => {
             let done = execute(engine, thread, &mut job);
+            *ended = Some(done.at);
             let mut state = engine.lock();
             let next = engine.finish_job(&mut state, index, &job, done);
             (state, next)
@@ -140,10 +146,12 @@ fn execute(engine: &Engine, thread: &WatchedThread, job: &mut Job) -> Done {
     let (task, core) = (job.dispatch.task, job.dispatch.core);
     let context = KernelContext::new(engine.space().as_ref(), task, core, slots);
     identity::become_core(job.run.topology, core);
+    let start = Instant::now();
     // SAFETY: the array was made by the program for this kernel: sixteen slots of our own, or one that it
     // keeps in device memory for as long as the run.
     let result = thread.inside(|| unsafe { kernel.call(args, &context) });
-    Done { duration: job.since.elapsed(), result }
+    let at = Instant::now();
+    Done { at, duration: at - start, result }
 }
 
 /// The arguments of a Rust kernel, which does not follow addresses by itself.

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use device_runner::{DeviceError, DeviceTime, Launch, Stall};
 
@@ -236,11 +236,16 @@ impl Engine {
     }
 
     /// Next work for a carrier; wakes others if there is more and it pays.
-    pub(crate) fn take_work(self: &Arc<Self>, state: &mut State, carrier: usize) -> Option<Work> {
+    pub(crate) fn take_work(
+        self: &Arc<Self>,
+        state: &mut State,
+        carrier: usize,
+        now: Instant,
+    ) -> Option<Work> {
         if let Some(work) = state.run.as_mut()?.start_orchestration(carrier) {
             return Some(work);
         }
-        let job = state.run.as_mut()?.start_task(carrier)?;
+        let job = state.run.as_mut()?.start_task(carrier, now)?;
         self.call_others(state, &job);
         Some(Work::Task(job))
     }
@@ -312,6 +317,7 @@ impl Engine {
         let Some(run) = state.current(shared.serial) else { return false };
         run.orchestration = Orchestration::Waiting { carrier, stuck: false };
         run.running -= 1;
+        let mut now = Instant::now();
         let progressed = loop {
             let Some(run) = state.current(shared.serial) else { return false };
             if run.progress > seen {
@@ -320,9 +326,10 @@ impl Engine {
             if run.stop.is_some() || matches!(run.orchestration, Orchestration::Waiting { stuck: true, .. }) {
                 break false;
             }
-            if let Some(mut job) = run.start_short_task(carrier) {
+            if let Some(mut job) = run.start_short_task(carrier, now) {
                 drop(state);
                 let done = execute(&mut job);
+                now = done.at;
                 state = self.lock();
                 let _ = self.finish_job(&mut state, carrier, &job, done);
                 continue;
@@ -337,6 +344,7 @@ impl Engine {
             state.orchestration_parked = true;
             state = self.progressed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.orchestration_parked = false;
+            now = Instant::now();
         };
         if let Some(run) = state.current(shared.serial) {
             run.orchestration = Orchestration::Running { carrier };

@@ -85,13 +85,13 @@ pub(crate) enum Work {
 pub(crate) struct Job {
     pub(crate) run: Arc<RunShared>,
     pub(crate) dispatch: Dispatch,
-    /// When it was taken.
-    pub(crate) since: Instant,
 }
 
 /// How a task ended.
 #[derive(Debug)]
 pub(crate) struct Done {
+    pub(crate) at: Instant,
+    /// Of the kernel alone: what is around it may have waited for other carriers.
     pub(crate) duration: Duration,
     pub(crate) result: Result<(), Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -162,12 +162,17 @@ impl Run {
     }
 
     /// A task whose kernel can be expected to return at once, for a thread that has other things to do.
-    pub(crate) fn start_short_task(&mut self, carrier: usize) -> Option<Job> {
+    pub(crate) fn start_short_task(&mut self, carrier: usize, now: Instant) -> Option<Job> {
         let kernel = self.program.peek_kernel(&self.cores)?;
-        if self.shared.kernels[kernel as usize].pace().is_short() { self.start_task(carrier) } else { None }
+        if self.shared.kernels[kernel as usize].pace().is_short() {
+            self.start_task(carrier, now)
+        } else {
+            None
+        }
     }
 
-    pub(crate) fn start_task(&mut self, carrier: usize) -> Option<Job> {
+    /// Starts a task; `now` need not be exact.
+    pub(crate) fn start_task(&mut self, carrier: usize, now: Instant) -> Option<Job> {
         if !self.may_start() {
             return None;
         }
@@ -178,15 +183,14 @@ impl Run {
             followers => followers - 1,
         };
         self.running += 1;
-        let since = Instant::now();
         self.in_flight[carrier] = Some(InFlight {
             task: dispatch.task,
             kernel: dispatch.kernel,
             core: dispatch.core,
             start: self.cores.occupy(dispatch.core, dispatch.ready_at),
-            since,
+            since: now,
         });
-        Some(Job { run: Arc::clone(&self.shared), dispatch, since })
+        Some(Job { run: Arc::clone(&self.shared), dispatch })
     }
 
     pub(crate) fn end_task(&mut self, carrier: usize, job: &Job, duration: Duration, permits: usize) {
