@@ -121,7 +121,7 @@ mod tests {
         assert!(pace.is_short() && !pace.typical().is_worth_waking());
         pace.note(interrupted);
         assert!(!pace.is_short() && pace.typical().is_worth_waking());
-        (0..40).for_each(|_| pace.note(QUICK));
+        (0..100).for_each(|_| pace.note(QUICK));
         assert!(pace.is_short() && !pace.typical().leaves_room_for(1));
     }
 
