@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod bench;
-mod bench_comm;
 mod bindings;
 mod build_all;
 mod doctor;
