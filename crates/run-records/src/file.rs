@@ -1,15 +1,15 @@
 //! Reading and writing whole files, and the JSON layout that they share.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::ser::Formatter;
 
 use crate::error::RecordsError;
 use crate::growing::GrowingFile;
-use crate::line::Line;
 
 /// The text of a file; `None` if there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<String>, RecordsError> {
@@ -45,8 +45,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), RecordsError> {
 
 /// Appends a value as JSON on one line: `{"key": value, "key": value}`, times with three decimals.
 pub(crate) fn push_json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
-    // None of the types has what a line cannot take.
-    let written = value.serialize(Line(out));
+    let mut serializer = serde_json::Serializer::with_formatter(out, Spaced);
+    // A vector takes every byte, and none of the types has keys that are not strings.
+    let written = value.serialize(&mut serializer);
     debug_assert!(written.is_ok(), "a record that is no JSON: {written:?}");
 }
 
@@ -59,6 +60,32 @@ fn push_line<T: Serialize>(out: &mut Vec<u8>, indent: &str, index: usize, value:
     out.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
     out.extend_from_slice(indent.as_bytes());
     push_json(out, value);
+}
+
+/// JSON on one line with a space behind `,` and `:`; every fraction has three decimals, as only times have
+/// any.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        #[allow(clippy::cast_possible_truncation, reason = "times are far below: see `Micros`")]
+        let thousandths = (value * 1000.0).round() as i64;
+        let sign = if thousandths < 0 { "-" } else { "" };
+        let (whole, rest) = (thousandths.unsigned_abs() / 1000, thousandths.unsigned_abs() % 1000);
+        write!(writer, "{sign}{whole}.{rest:03}")
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 /// A long file, written as its text comes: memory for the whole of it would take longer to get than to fill.
@@ -135,6 +162,16 @@ mod tests {
         assert!(matches!(replace(&folder, b"y"), Err(RecordsError::Unwritable { .. })));
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 2);
         assert!(matches!(replace(Path::new("/"), b""), Err(RecordsError::Unwritable { .. })));
+    }
+
+    #[test]
+    fn fractions_have_three_decimals() {
+        let mut line = Vec::new();
+        push_json(&mut line, &[0.0, -0.001, 12.34, 999.9994, 1e12, 1e-9]);
+        assert_eq!(
+            String::from_utf8(line).unwrap(),
+            "[0.000, -0.001, 12.340, 999.999, 1000000000000.000, 0.000]"
+        );
     }
 
     #[test]

@@ -18,7 +18,6 @@ pub mod dump;
 mod error;
 mod file;
 mod growing;
-mod line;
 mod micros;
 pub mod pmu;
 pub mod scope;
