@@ -70,9 +70,14 @@ impl Formatter for Spaced {
     fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         #[allow(clippy::cast_possible_truncation, reason = "times are far below: see `Micros`")]
         let thousandths = (value * 1000.0).round() as i64;
-        let sign = if thousandths < 0 { "-" } else { "" };
         let (whole, rest) = (thousandths.unsigned_abs() / 1000, thousandths.unsigned_abs() % 1000);
-        write!(writer, "{sign}{whole}.{rest:03}")
+        if thousandths < 0 {
+            writer.write_all(b"-")?;
+        }
+        self.write_u64(writer, whole)?;
+        #[allow(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = |unit: u64| b'0' + (rest / unit % 10) as u8;
+        writer.write_all(&[b'.', digit(100), digit(10), digit(1)])
     }
 
     fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {

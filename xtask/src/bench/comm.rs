@@ -101,17 +101,26 @@ pub(super) fn measure(options: &Options) -> Result<()> {
                 }
             }
         }
-        // What all ranks together move through the windows, copied once by one thread.
-        let words = 2 * (ranks as usize - 1) * COUNT;
-        let (from, mut to) = (vec![1i32; words], vec![0i32; words]);
-        options.measure("comm_allreduce_1MiB_memcpy", &format!("\"ranks\": {ranks}"), |_| {
-            let start = Instant::now();
-            to.copy_from_slice(std::hint::black_box(&from));
-            std::hint::black_box(&to);
-            Ok(nanos(start.elapsed()))
-        })?;
+        measure_memcpy(options, ranks)?;
     }
     Ok(())
+}
+
+/// What all ranks together move through the windows, copied once by one thread.
+fn measure_memcpy(options: &Options, ranks: u32) -> Result<()> {
+    const NAME: &str = "comm_allreduce_1MiB_memcpy";
+    if !options.wants(NAME) {
+        return Ok(());
+    }
+    let words = 2 * (ranks as usize - 1) * COUNT;
+    let (from, mut to) = (vec![1i32; words], vec![0i32; words]);
+    let copy = |_| {
+        let start = Instant::now();
+        to.copy_from_slice(std::hint::black_box(&from));
+        std::hint::black_box(&to);
+        Ok(nanos(start.elapsed()))
+    };
+    options.measure(NAME, &format!("\"ranks\": {ranks}"), copy).map(drop)
 }
 
 fn measure_job(options: &Options, work: Work, ranks: u32, processes: bool) -> Result<()> {
