@@ -43,10 +43,11 @@ pub trait DeviceProgram: Send {
     /// Whether [`next`](Self::next) would find something.
     fn has_startable(&self, cores: &dyn Cores) -> bool;
 
-    /// The kernel that [`next`](Self::next) would start; `None` also when it cannot be told.
+    /// Like [`next`](Self::next), but starts nothing if the kernel of the task is not wanted. Programs without an
+    /// orchestration are not asked.
     ///
     /// Lets an orchestration that waits run a short kernel itself.
-    fn peek_kernel(&self, _cores: &dyn Cores) -> Option<u32> {
+    fn next_if(&mut self, _cores: &dyn Cores, _wanted: &dyn Fn(u32) -> bool) -> Option<Dispatch> {
         None
     }
 

@@ -163,12 +163,13 @@ impl Run {
 
     /// A task whose kernel can be expected to return at once, for a thread that has other things to do.
     pub(crate) fn start_short_task(&mut self, carrier: usize, now: Instant) -> Option<Job> {
-        let kernel = self.program.peek_kernel(&self.cores)?;
-        if self.shared.kernels[kernel as usize].pace().is_short() {
-            self.start_task(carrier, now)
-        } else {
-            None
+        if !self.may_start() {
+            return None;
         }
+        let kernels = &self.shared.kernels;
+        let is_short = |kernel: u32| kernels[kernel as usize].pace().is_short();
+        let dispatch = self.program.next_if(&self.cores, &is_short)?;
+        Some(self.enter(carrier, now, dispatch))
     }
 
     /// Starts a task; `now` need not be exact.
@@ -177,6 +178,10 @@ impl Run {
             return None;
         }
         let dispatch = self.program.next(&self.cores)?;
+        Some(self.enter(carrier, now, dispatch))
+    }
+
+    fn enter(&mut self, carrier: usize, now: Instant, dispatch: Dispatch) -> Job {
         self.rescues = self.rescues.saturating_sub(1);
         self.followers = match self.followers {
             0 => dispatch.followers as usize,
@@ -190,7 +195,7 @@ impl Run {
             start: self.cores.occupy(dispatch.core, dispatch.ready_at),
             since: now,
         });
-        Some(Job { run: Arc::clone(&self.shared), dispatch })
+        Job { run: Arc::clone(&self.shared), dispatch }
     }
 
     pub(crate) fn end_task(&mut self, carrier: usize, job: &Job, duration: Duration, permits: usize) {

@@ -371,8 +371,8 @@ impl DeviceProgram for FedProgram {
         self.next_place().is_some() && cores.has_idle(CoreType::Aiv)
     }
 
-    fn peek_kernel(&self, cores: &dyn Cores) -> Option<u32> {
-        self.has_startable(cores).then_some(0)
+    fn next_if(&mut self, cores: &dyn Cores, wanted: &dyn Fn(u32) -> bool) -> Option<Dispatch> {
+        if wanted(0) { self.next(cores) } else { None }
     }
 
     fn complete(&mut self, _: TaskId, _: CoreId, _: DeviceTime) {
@@ -419,6 +419,17 @@ fn an_orchestration_waits_for_its_tasks_with_any_number_of_permits() {
             assert!(!told.is_empty() && told.iter().all(|&progressed| progressed));
         }
     }
+}
+
+/// To go back after each would take as long as such a task.
+#[test]
+fn an_orchestration_that_waits_runs_several_quick_tasks() {
+    const TASKS: usize = 10_000;
+    let bench = Bench::new(1, PATIENT, vec![native("quick", |_| Ok(()))]);
+    let (program, told) = fed(TASKS, 64, 0);
+    assert_eq!(bench.run(2, program).unwrap().program.completed(), TASKS as u64);
+    let waits = told.lock().unwrap().len();
+    assert!(waits < TASKS / 4, "it went back {waits} times");
 }
 
 #[test]

@@ -109,6 +109,25 @@ impl Scheduler {
             .map(|(_, placement)| placement)
     }
 
+    /// The next dispatch, if its kernel is wanted.
+    fn next_of(&mut self, cores: &dyn Cores, wanted: impl Fn(u32) -> bool) -> Option<Dispatch> {
+        if let Some(dispatch) = self.outbox.front() {
+            return if wanted(dispatch.kernel) { self.outbox.pop_front() } else { None };
+        }
+        if self.shared.is_fatal() {
+            return None;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let placement = Self::pick(&state, cores)?;
+        let (_, kernel) = state.task(placement.token)?.active().next()?;
+        if !wanted(kernel) {
+            return None;
+        }
+        self.start(&mut state, &placement);
+        self.outbox.pop_front()
+    }
+
     fn start(&mut self, state: &mut State, placement: &Placement) {
         for cores in placement.places.blocks() {
             let Some(task) = state.task_mut(placement.token) else { return };
@@ -333,33 +352,15 @@ impl DeviceProgram for Scheduler {
     }
 
     fn next(&mut self, cores: &dyn Cores) -> Option<Dispatch> {
-        if let Some(dispatch) = self.outbox.pop_front() {
-            return Some(dispatch);
-        }
-        if self.shared.is_fatal() {
-            return None;
-        }
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        let placement = Self::pick(&state, cores)?;
-        self.start(&mut state, &placement);
-        self.outbox.pop_front()
+        self.next_of(cores, |_| true)
+    }
+
+    fn next_if(&mut self, cores: &dyn Cores, wanted: &dyn Fn(u32) -> bool) -> Option<Dispatch> {
+        self.next_of(cores, wanted)
     }
 
     fn has_startable(&self, cores: &dyn Cores) -> bool {
         !self.outbox.is_empty() || (!self.shared.is_fatal() && Self::pick(&self.lock(), cores).is_some())
-    }
-
-    fn peek_kernel(&self, cores: &dyn Cores) -> Option<u32> {
-        if let Some(dispatch) = self.outbox.front() {
-            return Some(dispatch.kernel);
-        }
-        if self.shared.is_fatal() {
-            return None;
-        }
-        let state = self.lock();
-        let placement = Self::pick(&state, cores)?;
-        state.task(placement.token)?.active().next().map(|(_, kernel)| kernel)
     }
 
     fn fanout(&self, task: TaskId, visit: &mut dyn FnMut(TaskId)) {

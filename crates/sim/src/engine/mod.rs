@@ -46,6 +46,28 @@ pub(crate) struct Engine {
 /// Carriers that stay with the device while it is idle, even if it has fewer permits.
 const KEPT_CARRIERS: usize = 3;
 
+/// Tasks that an orchestration has run while it waited.
+///
+/// It goes on running some although it need not wait any more: to go back after each would take as long as the task.
+#[derive(Default)]
+struct TasksAhead {
+    count: u32,
+    time: Duration,
+}
+
+impl TasksAhead {
+    fn add(&mut self, done: &Done) {
+        self.count += 1;
+        self.time += done.duration;
+    }
+
+    fn are_enough(&self) -> bool {
+        const COUNT: u32 = 32;
+        const TIME: Duration = Duration::from_micros(10);
+        self.count >= COUNT || self.time >= TIME
+    }
+}
+
 /// What a carrier does after its task.
 pub(crate) enum Next {
     /// It looks for another one.
@@ -240,6 +262,14 @@ impl Engine {
 
     /// A carrier has ended its task.
     pub(crate) fn finish_job(&self, state: &mut State, carrier: usize, job: &Job, done: Done) -> Next {
+        let next = self.end_job(state, carrier, job, done);
+        self.wake_orchestration(state);
+        self.settle(state);
+        next
+    }
+
+    /// Enters that a task has ended, and nothing that follows from it for the run.
+    fn end_job(&self, state: &mut State, carrier: usize, job: &Job, done: Done) -> Next {
         let Some(run) = state.current(job.run.serial) else {
             return self.note_return(state);
         };
@@ -256,8 +286,6 @@ impl Engine {
         pace.note(done.duration);
         self.typical.set(pace.typical());
         let rest = run.running > 0 && !run.leaves_room_for_another(pace.typical());
-        self.wake_orchestration(state);
-        self.settle(state);
         if rest { Next::Rest } else { Next::Work }
     }
 
@@ -293,21 +321,24 @@ impl Engine {
         run.orchestration = Orchestration::Waiting { carrier, stuck: false };
         run.running -= 1;
         let mut now = Instant::now();
+        let mut ahead = TasksAhead::default();
         let progressed = loop {
             let Some(run) = state.current(shared.serial) else { return false };
-            if run.progress > seen {
-                break true;
-            }
-            if run.stop.is_some() || matches!(run.orchestration, Orchestration::Waiting { stuck: true, .. }) {
-                break false;
+            let progressed = run.progress > seen;
+            if (progressed && ahead.are_enough()) || run.stop.is_some() || run.is_stuck() {
+                break progressed;
             }
             if let Some(mut job) = run.start_short_task(carrier, now) {
                 drop(state);
                 let done = execute(&mut job);
                 now = done.at;
+                ahead.add(&done);
                 state = self.lock();
-                let _ = self.finish_job(&mut state, carrier, &job, done);
+                let _ = self.end_job(&mut state, carrier, &job, done);
                 continue;
+            }
+            if progressed {
+                break true;
             }
             self.settle(&mut state);
             if state.current(shared.serial).is_some_and(|run| run.is_stuck()) {
