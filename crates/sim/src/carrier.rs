@@ -8,6 +8,7 @@ use task_interface::trb::DISPATCH_MAX_ARGS;
 
 use crate::engine::{Engine, Next, State};
 use crate::identity;
+use crate::placement::Placement;
 use crate::run::{Done, Job, RunShared, Work};
 use crate::threads::WatchedThread;
 
@@ -33,6 +34,7 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
     let mut state = engine.lock();
     // When the last task ended, if that was just now: looking at the clock takes as long as a short kernel.
     let mut ended = None;
+    let mut placement = Placement::default();
     loop {
         if let Some(work) = engine.take_work(&mut state, index, ended.take().unwrap_or_else(Instant::now)) {
             drop(state);
@@ -66,6 +68,12 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
         if !state.has_run() && engine.is_surplus(index) {
             state.leave(index);
             return;
+        }
+        if !state.has_run() && placement.is_in_the_way(engine.client_cpu()) {
+            drop(state);
+            placement.leave_cpu();
+            state = engine.lock();
+            continue;
         }
         match engine.await_work(state) {
             Some(guard) => state = guard,

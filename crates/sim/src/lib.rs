@@ -34,6 +34,7 @@ mod memory;
 mod monitor;
 mod options;
 mod pace;
+mod placement;
 mod record;
 mod registers;
 mod run;

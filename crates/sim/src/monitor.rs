@@ -78,6 +78,7 @@ impl Monitor {
     /// Blocks until the run has ended.
     pub(crate) fn wait(&mut self) {
         let engine = Arc::clone(&self.engine);
+        engine.client_cpu().is_here();
         crate::spin::spin_until(|| engine.has_ended(self.serial));
         let mut state = engine.lock();
         while !self.has_ended() {

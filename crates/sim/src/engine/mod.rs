@@ -14,6 +14,7 @@ use crate::cores::CoreTable;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
 use crate::pace::Typical;
+use crate::placement::ClientCpu;
 use crate::record::Record;
 use crate::run::{Done, Job, Orchestration, Run, RunShared, Work};
 use crate::threads::WatchedThread;
@@ -34,6 +35,7 @@ pub(crate) struct Engine {
     progressed: Condvar,
     /// How long the kernel that ended last typically takes.
     typical: Typical,
+    client_cpu: ClientCpu,
     /// Changes at each launch, for carriers that look for work without the lock.
     launches: AtomicU64,
     /// Serial of the last run that ended, for clients that look for it without the lock.
@@ -99,6 +101,7 @@ impl Engine {
             ended: Condvar::new(),
             progressed: Condvar::new(),
             typical: Typical::default(),
+            client_cpu: ClientCpu::default(),
             launches: AtomicU64::new(0),
             last_ended: AtomicU64::new(0),
             space,
@@ -430,6 +433,11 @@ impl Engine {
         let mut state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         state.parked -= 1;
         state
+    }
+
+    /// Where the client is that waits for the run.
+    pub(crate) fn client_cpu(&self) -> &ClientCpu {
+        &self.client_cpu
     }
 
     /// Whether it pays that a run which gets on has another carrier.
