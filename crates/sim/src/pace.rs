@@ -20,12 +20,12 @@ const WORTH_WAKING: Duration = Duration::from_micros(10);
 /// 150 to 300 ns on, where it was measured.
 const SHARE: Duration = Duration::from_nanos(250);
 
-/// A longer call counts as this long, so that a single one during which the system ran something else makes no kernel
-/// slow.
+/// A longer call counts as this long, so that a first one during which the system ran something else is soon forgotten.
 const LONGEST_COUNTED: Duration = Duration::from_micros(64);
 
-/// A call counts for one part in this many of what is typical.
-const CALLS_REMEMBERED: u64 = 8;
+/// What is typical changes by one part in this many with a call: so it is near the median, which interrupted calls do not
+/// change.
+const STEPS: u64 = 8;
 
 /// How long calls of a kernel take.
 ///
@@ -61,10 +61,12 @@ impl Pace {
             (self.trust.load(Ordering::Relaxed) + 1).min(1)
         };
         self.trust.store(trust, Ordering::Relaxed);
-        let call = nanos(call.min(LONGEST_COUNTED));
+        let call = nanos(call.min(LONGEST_COUNTED)).max(1);
         let typical = match self.typical.nanos() {
             0 => call,
-            typical => (typical * (CALLS_REMEMBERED - 1) + call) / CALLS_REMEMBERED,
+            // A step towards it, however far it is.
+            typical if call > typical => call.min(typical + typical.div_ceil(STEPS)),
+            typical => call.max(typical - typical / STEPS),
         };
         self.typical.0.store(typical, Ordering::Relaxed);
     }
@@ -115,13 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn one_call_that_was_interrupted_changes_nothing_and_several_slow_ones_do() {
-        let interrupted = Duration::from_micros(400);
-        let pace = after(&[QUICK, interrupted]);
-        assert!(pace.is_short() && !pace.typical().is_worth_waking());
-        pace.note(interrupted);
+    fn calls_that_were_interrupted_change_nothing_and_a_slow_kernel_does() {
+        let slow = Duration::from_micros(400);
+        let pace = after(&[QUICK]);
+        for _ in 0..50 {
+            [slow, QUICK, QUICK].iter().for_each(|&call| pace.note(call));
+            assert!(pace.is_short() && !pace.typical().leaves_room_for(1));
+        }
+        (0..50).for_each(|_| pace.note(slow));
         assert!(!pace.is_short() && pace.typical().is_worth_waking());
-        (0..100).for_each(|_| pace.note(QUICK));
+        (0..50).for_each(|_| pace.note(QUICK));
         assert!(pace.is_short() && !pace.typical().leaves_room_for(1));
     }
 

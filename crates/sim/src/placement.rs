@@ -38,8 +38,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 impl Placement {
     /// Whether the calling thread has to make room for the client.
     pub(crate) fn is_in_the_way(&self, client: &ClientCpu) -> bool {
-        client.0.load(Ordering::Relaxed) == sched_getcpu()
-            && self.moved.is_none_or(|moved| moved.elapsed() >= PAUSE)
+        client.0.load(Ordering::Relaxed) == sched_getcpu() && self.may_move(Instant::now())
+    }
+
+    fn may_move(&self, now: Instant) -> bool {
+        self.moved.is_none_or(|moved| now.duration_since(moved) >= PAUSE)
     }
 
     /// Takes the calling thread to another CPU, if it may run on one.
@@ -78,16 +81,22 @@ mod tests {
     }
 
     #[test]
-    fn a_carrier_is_in_the_way_where_the_client_is_and_moves_now_and_then() {
-        let (client, mut placement) = (ClientCpu::default(), Placement::default());
+    fn a_carrier_is_in_the_way_where_the_client_is() {
+        let (client, placement) = (ClientCpu::default(), Placement::default());
         assert!(!placement.is_in_the_way(&client), "nobody has waited");
+        // The system may move it in between.
         let seen = (0..100).any(|_| {
             client.is_here();
             placement.is_in_the_way(&client)
         });
         assert!(seen);
-        placement.leave_cpu();
-        client.is_here();
-        assert!(!placement.is_in_the_way(&client), "it has just moved");
+    }
+
+    #[test]
+    fn a_carrier_moves_now_and_then_only() {
+        let now = Instant::now();
+        assert!(Placement::default().may_move(now));
+        let moved = Placement { moved: Some(now) };
+        assert!(!moved.may_move(now + PAUSE / 2) && moved.may_move(now + PAUSE));
     }
 }

@@ -57,6 +57,11 @@ pub(crate) fn spin_until(news: impl Fn() -> bool) -> bool {
     }
 }
 
+/// Threads of this process that spin now.
+pub(crate) fn spinning() -> usize {
+    SPINNING.load(Ordering::Relaxed)
+}
+
 /// The right to spin, of which there are as many as CPUs but one.
 struct Place;
 

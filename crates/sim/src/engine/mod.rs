@@ -89,6 +89,7 @@ impl Engine {
             leaving: Vec::new(),
             looking: 0,
             parked: 0,
+            called: 0,
             clients_parked: 0,
             orchestration_parked: false,
             abandoned: 0,
@@ -177,6 +178,8 @@ impl Engine {
             return Ok(());
         }
         if state.parked > 0 {
+            state.parked -= 1;
+            state.called += 1;
             self.work.notify_one();
             return Ok(());
         }
@@ -199,6 +202,17 @@ impl Engine {
             run.in_flight.resize_with(state.carriers.len(), || None);
         }
         Ok(())
+    }
+
+    /// Gets another carrier for what can be started, unless one is coming, or would only take the CPU of one that works: a
+    /// client that looks for the end needs its own no longer than 50 us, and then sees to the run itself. Without another
+    /// carrier the run is only slower, so failures to make one do not matter.
+    fn call_carrier(self: &Arc<Self>, state: &mut State) {
+        let busy = state.running() + crate::spin::spinning();
+        let has_cpu = state.looking > 0 || busy < self.permits.max(crate::spin::cpus());
+        if state.called == 0 && has_cpu && state.can_start_more() {
+            let _ = self.wake_carrier(state);
+        }
     }
 
     /// Ends the run if nothing is left to do, or if nothing can be done.
@@ -250,7 +264,6 @@ impl Engine {
         Some(Work::Task(job))
     }
 
-    /// Without other carriers the run is only slower, so failures to make one do not matter.
     fn call_others(self: &Arc<Self>, state: &mut State, job: &Job) {
         let followers = state.run.as_ref().map_or(0, |run| run.followers);
         let pace = job.kernel().pace();
@@ -258,8 +271,8 @@ impl Engine {
             for _ in 0..followers {
                 let _ = self.wake_carrier(state);
             }
-        } else if pace.typical().is_worth_waking() && state.can_start_more() {
-            let _ = self.wake_carrier(state);
+        } else if pace.typical().is_worth_waking() {
+            self.call_carrier(state);
         }
     }
 
@@ -347,9 +360,7 @@ impl Engine {
             if state.current(shared.serial).is_some_and(|run| run.is_stuck()) {
                 continue;
             }
-            if state.can_start_more() {
-                let _ = self.wake_carrier(&mut state);
-            }
+            self.call_carrier(&mut state);
             state.orchestration_parked = true;
             state = self.progressed.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.orchestration_parked = false;
@@ -389,10 +400,7 @@ impl Engine {
     /// An orchestration has added tasks.
     pub(crate) fn tasks_added(self: &Arc<Self>) {
         if self.typical.is_worth_waking() {
-            let mut state = self.lock();
-            if state.can_start_more() {
-                let _ = self.wake_carrier(&mut state);
-            }
+            self.call_carrier(&mut self.lock());
         }
     }
 
@@ -431,7 +439,12 @@ impl Engine {
         }
         state.parked += 1;
         let mut state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        state.parked -= 1;
+        if state.called > 0 {
+            state.called -= 1;
+        } else {
+            // All were woken, or the system has done so by itself.
+            state.parked -= 1;
+        }
         state
     }
 

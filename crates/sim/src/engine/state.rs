@@ -20,6 +20,8 @@ pub(crate) struct State {
     pub(super) looking: usize,
     /// Carriers that wait on the condition variable.
     pub(super) parked: usize,
+    /// Carriers that have been woken and are not here yet.
+    pub(super) called: usize,
     /// Clients that wait on the condition variable.
     pub(super) clients_parked: usize,
     /// Whether an orchestration waits on the condition variable.
@@ -88,7 +90,12 @@ impl State {
 
     /// Whether kernels are running, or the orchestration is.
     pub(crate) fn is_running(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.running > 0)
+        self.running() > 0
+    }
+
+    /// How many of them.
+    pub(super) fn running(&self) -> usize {
+        self.run.as_ref().map_or(0, |run| run.running)
     }
 
     /// Lets the program look at what its tasks wait for in memory; whether something has come.
