@@ -8,7 +8,7 @@ use task_interface::trb::DISPATCH_MAX_ARGS;
 
 use crate::engine::{Engine, Next, State};
 use crate::identity;
-use crate::placement::Placement;
+use crate::placement::{self, Placement};
 use crate::run::{Done, Job, RunShared, Work};
 use crate::threads::WatchedThread;
 
@@ -69,17 +69,32 @@ fn run(engine: &Arc<Engine>, index: usize, thread: &WatchedThread) {
             state.leave(index);
             return;
         }
-        if !state.has_run() && placement.is_in_the_way(engine.client_cpu()) {
-            drop(state);
-            placement.leave_cpu();
-            state = engine.lock();
-            continue;
-        }
-        match engine.await_work(state) {
+        match idle(engine, state, &mut placement) {
             Some(guard) => state = guard,
             None => return,
         }
     }
+}
+
+/// Waits for work, and not on a CPU that others need; `None` when the carrier has to end.
+fn idle<'e>(
+    engine: &'e Engine,
+    state: MutexGuard<'e, State>,
+    placement: &mut Placement,
+) -> Option<MutexGuard<'e, State>> {
+    if !engine.needs_cpu(&state, placement::here()) {
+        return engine.await_work(state);
+    }
+    if placement.may_move(Instant::now()) {
+        drop(state);
+        placement.leave_cpu();
+        return Some(engine.lock());
+    }
+    if state.has_run() {
+        // Looking for work would take the CPU from those that have some.
+        return Some(engine.park(state));
+    }
+    engine.await_work(state)
 }
 
 /// Does the work and reports it; what the carrier does then.

@@ -12,6 +12,7 @@ use crate::cores::CoreTable;
 use crate::identity::PipeStates;
 use crate::kernels::Kernel;
 use crate::pace::Typical;
+use crate::placement;
 use crate::record::Record;
 
 /// A launch under way.
@@ -46,6 +47,8 @@ pub(crate) enum Orchestration {
     Ready(Box<dyn DeviceOrchestration>),
     Running {
         carrier: usize,
+        /// Where the carrier was when it began, or went on.
+        cpu: usize,
     },
     /// It waits for a task to end; `stuck` once that cannot happen any more.
     Waiting {
@@ -72,6 +75,8 @@ pub(crate) struct InFlight {
     pub(crate) core: CoreId,
     pub(crate) start: DeviceTime,
     pub(crate) since: Instant,
+    /// Where its carrier was when it began.
+    pub(crate) cpu: usize,
 }
 
 /// Something for a carrier to do.
@@ -109,7 +114,7 @@ impl Orchestration {
     /// The carrier it has, if it has started and not returned.
     pub(crate) fn carrier(&self) -> Option<usize> {
         match self {
-            Self::Running { carrier } | Self::Waiting { carrier, .. } => Some(*carrier),
+            Self::Running { carrier, .. } | Self::Waiting { carrier, .. } => Some(*carrier),
             Self::None | Self::Ready(_) => None,
         }
     }
@@ -151,7 +156,7 @@ impl Run {
         if !matches!(self.orchestration, Orchestration::Ready(_)) {
             return None;
         }
-        let running = Orchestration::Running { carrier };
+        let running = Orchestration::Running { carrier, cpu: placement::here() };
         match std::mem::replace(&mut self.orchestration, running) {
             Orchestration::Ready(code) => {
                 self.running += 1;
@@ -194,6 +199,7 @@ impl Run {
             core: dispatch.core,
             start: self.cores.occupy(dispatch.core, dispatch.ready_at),
             since: now,
+            cpu: placement::here(),
         });
         Job { run: Arc::clone(&self.shared), dispatch }
     }
@@ -219,6 +225,12 @@ impl Run {
             self.in_flight.iter().flatten().map(|flight| &self.shared.kernels[flight.kernel as usize]);
         let mut lengths = kernels.map(|kernel| kernel.pace().typical()).chain([typical]);
         lengths.any(|length| length.leaves_room_for(self.running))
+    }
+
+    /// Whether somebody works for the run on this CPU.
+    pub(crate) fn has_work_on(&self, cpu: usize) -> bool {
+        let orchestrates = matches!(self.orchestration, Orchestration::Running { cpu: on, .. } if on == cpu);
+        orchestrates || self.in_flight.iter().flatten().any(|flight| flight.cpu == cpu)
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {

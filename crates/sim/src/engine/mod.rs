@@ -14,7 +14,7 @@ use crate::cores::CoreTable;
 use crate::kernels::Kernel;
 use crate::memory::AddressSpace;
 use crate::pace::Typical;
-use crate::placement::ClientCpu;
+use crate::placement::{self, ClientCpu};
 use crate::record::Record;
 use crate::run::{Done, Job, Orchestration, Run, RunShared, Work};
 use crate::threads::WatchedThread;
@@ -367,7 +367,7 @@ impl Engine {
             now = Instant::now();
         };
         if let Some(run) = state.current(shared.serial) {
-            run.orchestration = Orchestration::Running { carrier };
+            run.orchestration = Orchestration::Running { carrier, cpu: placement::here() };
             run.running += 1;
         }
         progressed
@@ -451,6 +451,14 @@ impl Engine {
     /// Where the client is that waits for the run.
     pub(crate) fn client_cpu(&self) -> &ClientCpu {
         &self.client_cpu
+    }
+
+    /// Whether an idle carrier is in the way on this CPU: of those that work for the run, or, without one, of the client.
+    pub(crate) fn needs_cpu(&self, state: &State, cpu: usize) -> bool {
+        match &state.run {
+            Some(run) if !run.ended => run.has_work_on(cpu),
+            _ => self.client_cpu.is(cpu),
+        }
     }
 
     /// Whether it pays that a run which gets on has another carrier.

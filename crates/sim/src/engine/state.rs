@@ -134,7 +134,7 @@ impl State {
             .filter(|(_, flight)| flight.is_some())
             .map(|(carrier, _)| carrier);
         let orchestrating = match run.orchestration {
-            Orchestration::Running { carrier } => Some(carrier),
+            Orchestration::Running { carrier, .. } => Some(carrier),
             _ => None,
         };
         let carriers = busy.chain(orchestrating);
