@@ -254,20 +254,26 @@ fn a_run_that_fails_says_why() {
 
 #[test]
 fn the_rank_that_fails_first_is_told_and_the_others_end() {
-    let scene = vector_example_with(|_| {
-        let script = |stage: &mut scene::Stage<'_>| {
+    fn ranks(name: &'static str, end: fn(&scene::Stage<'_>) -> Result<(), CaseError>) -> Case {
+        let script = move |stage: &mut scene::Stage<'_>| {
             let comm = stage.comm()?;
             comm.alloc_windows(8)?;
             if comm.rank() == 1 {
-                return stage.expect_eq("answer", &41, &42);
+                return end(stage);
             }
             Ok(comm.barrier()?)
         };
-        vec![Case::new("ranks", script).ranks(3)]
-    });
-    let error = fails(&scene);
-    assert_eq!(error.to_string(), "rank 1: answer: expected 42, got 41");
-    assert!(!error.may_still_run());
+        Case::new(name, script).ranks(3)
+    }
+    let wrong = vector_example_with(|_| vec![ranks("wrong", |stage| stage.expect_eq("answer", &41, &42))]);
+    let panics = vector_example_with(|_| vec![ranks("panics", |_| panic!("as this test wants"))]);
+    // The others see at once that the first has left.
+    for _ in 0..10 {
+        let error = fails(&wrong);
+        assert_eq!(error.to_string(), "rank 1: answer: expected 42, got 41");
+        assert!(!error.may_still_run());
+        assert_eq!(fails(&panics).to_string(), "rank 1: the case panicked");
+    }
     let alone = vector_example_with(|_| vec![Case::new("alone", |stage| stage.comm().map(drop))]);
     assert!(fails(&alone).to_string().contains("has nobody to talk to"));
 }

@@ -106,7 +106,7 @@ pub trait Chip {
     /// Blocks until [`progress`](Self::progress) is more than `seen`. `false` when that cannot happen any more:
     /// nothing runs, nothing can start, and nothing is awaited; or the launch is being stopped.
     ///
-    /// Tasks may be run on the calling thread meanwhile.
+    /// Tasks may be run on the calling thread meanwhile, and a few more than it has to wait for.
     fn wait_beyond(&self, seen: u64) -> bool;
 }
 

@@ -13,7 +13,7 @@ use crate::data::Data;
 use crate::diagnostics;
 use crate::error::CaseError;
 use crate::random::Random;
-use crate::ranks::{MakeWorker, Seat, run_ranks};
+use crate::ranks::{Failure, MakeWorker, Seat, run_ranks};
 
 type Script = dyn Fn(&mut Stage<'_>) -> Result<(), CaseError> + Send + Sync;
 
@@ -344,7 +344,9 @@ fn perform(
         diagnostics: setup.diagnostics.as_deref(),
         report: CaseReport::default(),
     };
+    let failure = Failure(seat);
     (case.script)(&mut stage)?;
+    failure.dismiss();
     let report = stage.report;
     comm.map(Communicator::close).transpose()?;
     let after = worker.report();

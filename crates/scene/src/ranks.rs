@@ -1,8 +1,8 @@
 //! Cases of several ranks: a worker for each, in threads of this process or with the others in other processes.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use chip_worker::{ChipWorker, Launch, WorkerError};
@@ -18,6 +18,28 @@ pub(crate) struct Seat<'a> {
     pub(crate) ranks: u32,
     /// Where they meet.
     pub(crate) path: &'a Path,
+    /// The rank that has failed first: others fail because of it, and may do so in many ways.
+    pub(crate) first_to_fail: &'a OnceLock<u32>,
+}
+
+/// Notes that a rank has failed when this is dropped, on whatever way. For that it has to be dropped before the rank leaves
+/// the job: others that see it leave fail at once.
+pub(crate) struct Failure<'a>(pub(crate) Option<Seat<'a>>);
+
+impl Failure<'_> {
+    /// The rank has not failed.
+    pub(crate) fn dismiss(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Failure<'_> {
+    fn drop(&mut self) {
+        if let Some(seat) = self.0 {
+            // Only the first one counts.
+            let _ = seat.first_to_fail.set(seat.rank);
+        }
+    }
 }
 
 /// Makes a worker with a device id.
@@ -34,17 +56,17 @@ pub(crate) fn run_ranks(
     make: &MakeWorker<'_>,
 ) -> Result<CaseReport, CaseError> {
     let (ranks, path) = (case.rank_count(), place_of_threads());
-    // Others fail because of the first one, and may do so in many ways.
-    let first = Mutex::new(None);
+    let first_to_fail = OnceLock::new();
     let run = |rank| {
-        let seat = Seat { rank, ranks, path: &path };
+        let seat = Seat { rank, ranks, path: &path, first_to_fail: &first_to_fail };
+        let failure = Failure(Some(seat));
         let setup = setup.of_rank(rank);
         let worker = make(setup.device_id());
         let result = worker
             .map_err(CaseError::from)
             .and_then(|worker| run_and_close(worker, scene, case, &setup, Some(seat)));
-        if result.is_err() {
-            first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(rank);
+        if result.is_ok() {
+            failure.dismiss();
         }
         result
     };
@@ -64,7 +86,7 @@ pub(crate) fn run_ranks(
         ended.collect()
     });
     let still_running = results.iter().any(|result| result.as_ref().is_err_and(CaseError::may_still_run));
-    let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let first = first_to_fail.get().copied();
     let mut sum = CaseReport::default();
     let mut failed = None;
     for (rank, result) in (0..).zip(results) {
@@ -97,7 +119,8 @@ pub fn run_as_rank(
     }
     let name = format!("simpler-scene-{}-{}-{}", scene.scene().name, case.name(), scene.platform());
     let path = std::env::temp_dir().join(name);
-    let seat = Seat { rank: launch.rank, ranks: launch.ranks, path: &path };
+    let first_to_fail = OnceLock::new();
+    let seat = Seat { rank: launch.rank, ranks: launch.ranks, path: &path, first_to_fail: &first_to_fail };
     let setup = setup.of_rank(launch.rank);
     let worker = linked_worker(scene, case, &setup, setup.device_id())?;
     run_and_close(worker, scene, case, &setup, Some(seat))
