@@ -82,7 +82,7 @@ fn idle<'e>(
     state: MutexGuard<'e, State>,
     placement: &mut Placement,
 ) -> Option<MutexGuard<'e, State>> {
-    if !engine.needs_cpu(&state, placement::here()) {
+    if !placement::here().is_some_and(|cpu| engine.needs_cpu(&state, cpu)) {
         return engine.await_work(state);
     }
     if placement.may_move(Instant::now()) {

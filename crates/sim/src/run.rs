@@ -48,7 +48,7 @@ pub(crate) enum Orchestration {
     Running {
         carrier: usize,
         /// Where the carrier was when it began, or went on.
-        cpu: usize,
+        cpu: Option<usize>,
     },
     /// It waits for a task to end; `stuck` once that cannot happen any more.
     Waiting {
@@ -76,7 +76,7 @@ pub(crate) struct InFlight {
     pub(crate) start: DeviceTime,
     pub(crate) since: Instant,
     /// Where its carrier was when it began.
-    pub(crate) cpu: usize,
+    pub(crate) cpu: Option<usize>,
 }
 
 /// Something for a carrier to do.
@@ -229,8 +229,9 @@ impl Run {
 
     /// Whether somebody works for the run on this CPU.
     pub(crate) fn has_work_on(&self, cpu: usize) -> bool {
-        let orchestrates = matches!(self.orchestration, Orchestration::Running { cpu: on, .. } if on == cpu);
-        orchestrates || self.in_flight.iter().flatten().any(|flight| flight.cpu == cpu)
+        let orchestrates =
+            matches!(self.orchestration, Orchestration::Running { cpu: on, .. } if on == Some(cpu));
+        orchestrates || self.in_flight.iter().flatten().any(|flight| flight.cpu == Some(cpu))
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
