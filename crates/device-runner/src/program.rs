@@ -43,10 +43,11 @@ pub trait DeviceProgram: Send {
     /// Whether [`next`](Self::next) would find something.
     fn has_startable(&self, cores: &dyn Cores) -> bool;
 
-    /// Like [`next`](Self::next), but starts nothing if the kernel of the task is not wanted. Programs without an
-    /// orchestration are not asked.
+    /// Like [`next`](Self::next), but starts nothing if the kernel of the task, an index into the launch's kernels, is not
+    /// wanted.
     ///
-    /// Lets an orchestration that waits run a short kernel itself.
+    /// Lets an orchestration that waits run a short kernel itself; programs without one are not asked. `None` is always
+    /// right: the task is started by another thread then.
     fn next_if(&mut self, _cores: &dyn Cores, _wanted: &dyn Fn(u32) -> bool) -> Option<Dispatch> {
         None
     }

@@ -10,6 +10,7 @@ use crate::engine::{Engine, Next, State};
 use crate::identity;
 use crate::placement::{self, Placement};
 use crate::run::{Done, Job, RunShared, Work};
+use crate::spin;
 use crate::threads::WatchedThread;
 
 /// Kernels keep their tiles in thread-local memory and on the stack; pages that are not touched cost nothing.
@@ -82,19 +83,14 @@ fn idle<'e>(
     state: MutexGuard<'e, State>,
     placement: &mut Placement,
 ) -> Option<MutexGuard<'e, State>> {
-    if !placement::here().is_some_and(|cpu| engine.needs_cpu(&state, cpu)) {
-        return engine.await_work(state);
-    }
-    if placement.may_move(Instant::now()) {
+    let in_the_way = spin::cpus() > 1 && placement::here().is_some_and(|cpu| engine.needs_cpu(&state, cpu));
+    if in_the_way && placement.may_move(Instant::now()) {
         drop(state);
         placement.leave_cpu();
         return Some(engine.lock());
     }
-    if state.has_run() {
-        // Looking for work would take the CPU from those that have some.
-        return Some(engine.park(state));
-    }
-    engine.await_work(state)
+    // To look for work would keep those that bring it from running.
+    engine.await_work(state, !in_the_way)
 }
 
 /// Does the work and reports it; what the carrier does then.

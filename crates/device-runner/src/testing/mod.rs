@@ -193,8 +193,10 @@ impl Device for FakeDevice {
     }
 }
 
-/// All cores idle, always: the fake runs one task at a time.
-struct IdleCores(Topology);
+/// All cores idle, always: for programs that are driven one task at a time.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data of tests")]
+pub struct IdleCores(pub Topology);
 
 impl Cores for IdleCores {
     fn topology(&self) -> Topology {

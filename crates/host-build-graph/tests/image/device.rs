@@ -4,19 +4,19 @@ use std::mem::size_of;
 use std::sync::{Arc, Mutex};
 
 use bytemuck::Pod;
-use device_runner::testing::FakeDevice;
+use device_runner::testing::{FakeDevice, IdleCores};
 use device_runner::{
-    Arch, CallableSource, CoreId, Cores, DevPtr, Device, DeviceError, DeviceImage, DeviceOutcome,
-    DeviceProgram, DeviceRun, DeviceRunner, DeviceTime, DeviceUsage, DumpedArg, GlobalMemory, IdleCore,
-    KernelHandle, KernelSource, Launch, PhaseSink, RunOutcome, RunSinks, RunnerError, ScopeSink,
-    SubmitRecords, SubmitSink, TaskId, TensorSink, TensorView, Topology,
+    Arch, CallableSource, DevPtr, Device, DeviceError, DeviceImage, DeviceOutcome, DeviceProgram, DeviceRun,
+    DeviceRunner, DeviceTime, DeviceUsage, DumpedArg, GlobalMemory, KernelHandle, KernelSource, Launch,
+    PhaseSink, RunOutcome, RunSinks, RunnerError, ScopeSink, SubmitRecords, SubmitSink, TaskId, TensorSink,
+    TensorView, Topology,
 };
 use host_build_graph::image::{ImageError, Layout, Task, read};
 use host_build_graph::{GraphBuilder, GraphError, HostBuildGraph, NativeGraph};
 use run_records::dump::{Role, Stage};
 use serde_json::Value;
 use task_interface::{
-    ArgDirection, CallConfig, ChipStorageTaskArgs, CoreCallable, CoreType, TensorAllocationInfo, TensorInfo,
+    ArgDirection, CallConfig, ChipStorageTaskArgs, CoreCallable, TensorAllocationInfo, TensorInfo,
 };
 
 pub(crate) static CHIPS: [&dyn Arch; 2] = [&arch_a2a3::CHIP, &arch_a5::CHIP];
@@ -290,7 +290,7 @@ impl TensorSink for Told {
 
 /// Runs all tasks, one after the other.
 pub(crate) fn drive(mut program: Box<dyn DeviceProgram>) {
-    while let Some(dispatch) = program.next(&Idle(Topology::new(1))) {
+    while let Some(dispatch) = program.next(&IdleCores(Topology::new(1))) {
         program.complete(dispatch.task, dispatch.core, DeviceTime(0));
     }
     assert!(program.is_done());
@@ -339,26 +339,4 @@ pub(crate) fn config(block_dim: i32, threads: i32) -> CallConfig {
     let mut config = CallConfig::default();
     config.set_block_dim(block_dim).unwrap().set_aicpu_thread_num(threads).unwrap();
     config
-}
-
-/// All cores idle, always.
-pub(crate) struct Idle(pub Topology);
-
-impl Cores for Idle {
-    fn topology(&self) -> Topology {
-        self.0
-    }
-
-    fn has_idle(&self, _core_type: CoreType) -> bool {
-        true
-    }
-
-    fn idle_since(&self, _core: CoreId) -> Option<DeviceTime> {
-        Some(DeviceTime(0))
-    }
-
-    fn earliest_idle(&self, core_type: CoreType) -> Option<IdleCore> {
-        let core = CoreId(self.0.ids_of(core_type).next()?);
-        Some(IdleCore { core, free_at: DeviceTime(0) })
-    }
 }

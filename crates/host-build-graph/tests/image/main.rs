@@ -5,6 +5,7 @@ mod device;
 
 use std::sync::Arc;
 
+use device_runner::testing::IdleCores;
 use device_runner::{CoreId, DeviceTime, KernelArgs, Topology};
 use host_build_graph::image::{ImageError, Layout, Task};
 use host_build_graph::{GraphBuilder, GraphError};
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use run_records::dump::{Role, Stage};
 use task_interface::{CoreType, DataType, Handshake, TensorInfo};
 
-use device::{CHIPS, Idle, KERNELS, Told, Uploaded, config, offset, run, run_telling};
+use device::{CHIPS, KERNELS, Told, Uploaded, config, offset, run, run_telling};
 
 #[derive(Clone, Debug)]
 struct Plan {
@@ -140,7 +141,7 @@ fn assert_tables(uploaded: &Uploaded, plan: &Plan) {
 fn assert_runs(uploaded: &Uploaded, plan: &Plan) {
     let mut program = uploaded.program().unwrap();
     let mut done = vec![false; plan.tasks.len()];
-    while let Some(dispatch) = program.next(&Idle(Topology::new(1))) {
+    while let Some(dispatch) = program.next(&IdleCores(Topology::new(1))) {
         let index = usize::try_from(dispatch.task.0).unwrap();
         let (args, func_id, core_type, _) = &plan.tasks[index];
         let KernelArgs::Inline(slots) = dispatch.args else { panic!("arguments by value") };

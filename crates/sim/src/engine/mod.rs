@@ -409,13 +409,18 @@ impl Engine {
         self.lock().current(serial).map_or(u64::MAX, |run| run.progress)
     }
 
-    /// Waits for work without holding the lock; `None` when the carrier has to end.
+    /// Waits for work, without holding the lock, and looks for it a while first if it may; `None` when the carrier has to
+    /// end.
     pub(crate) fn await_work<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
+        may_look: bool,
     ) -> Option<MutexGuard<'a, State>> {
         if state.shutdown {
             return None;
+        }
+        if !may_look {
+            return Some(self.park(state));
         }
         let seen = self.launches.load(Ordering::Acquire);
         let during_run = state.has_run();
